@@ -1,0 +1,165 @@
+"""The lines under a table: what is shown, against what, what was held fixed, what to doubt, how to make it again."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from experiments.arms import BAD, Report, columns_of
+from experiments.faces import MARKS
+from experiments.labels import count, pairs, say, short_names
+from experiments.lint import lint
+from experiments.statistics import wilson
+from experiments.table_spec import METRICS
+
+ITEM = {"lm": "token", "classify": "document"}
+HELD = {  # field -> what it is called in "held fixed"
+    "train.steps": "steps",
+    "train.batch_size": "batch",
+    "data.seq_len": "sequence length",
+    "model.width": "width",
+    "model.num_layers": "layers",
+    "model.num_heads": "heads",
+    "model.wiring": "wiring",
+    "model.norm.kind": "norm",
+    "model.norm.eps": "norm eps",
+    "model.slots.final": "final norm",
+    "model.positions": "positions",
+    "model.init": "init",
+    "model.dtype": "dtype",
+    "optim.name": "optimiser",
+    "optim.schedule": "schedule",
+    "optim.learning_rate": "learning rate",
+    "optim.warmup_steps": "warm-up steps",
+    "optim.weight_decay": "weight decay (never of norm scales)",
+    "optim.clip_norm": "gradient clip",
+}
+COMMANDS = ("Made by", "Again")  # labels whose text is a command to copy
+AUTO = {"model.slots.final": "as the wiring says"}
+
+
+def caption(report: Report, marks: dict[str, str] = MARKS) -> list[tuple[str, str]]:
+    """(label, text) pairs; `marks` are the signs that the format uses for the verdicts."""
+    lines = [
+        ("Shown", _shown(report)),
+        ("Best", _best(report)),
+        ("Baseline", _baseline(report, marks)),
+        ("Noise floor", _floor(report)),
+        ("Bad seeds", _bad(report)),
+        ("Data", "; ".join(_data(report))),
+        ("Held fixed", ", ".join(_held(report))),
+        *(("Check", line) for line in lint(report)),
+        ("Cells", _cells(report)),
+        ("Made from", _sources(report)),
+        ("Made by", report.manifest["command"]),
+        ("Again", _again(report)),
+    ]
+    return [(label, text) for label, text in lines if text]
+
+
+def unit(manifest: Mapping, metric: str) -> str:
+    """The unit of a metric; the task of the data says what a loss is per."""
+    items = {ITEM.get(data.get("task"), "token") for data in manifest["data"].values()}
+    return METRICS[metric].unit.format(item=" or ".join(sorted(items)) or "token")
+
+
+def _shown(report: Report) -> str:
+    metric, spec = report.described, report.spec
+    better = {True: "; lower is better", False: "; higher is better", None: ""}[metric.lower_is_better]
+    seeds = sorted({arm.estimate.n for arm in report.arms.values() if arm.estimate.n})
+    span = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "0"
+    over = f" ({', '.join(spec.seeds)})" if spec.seeds else ""
+    what = f"{metric.name} ({report.metric}), {unit(report.manifest, report.metric)}{better}"
+    return f"{what}; mean ± half-width of the 95 % Student t interval, n = {span} seeds{over}"
+
+
+def _best(report: Report) -> str:
+    if not any(arm.choice.tuned for arm in report.arms.values()):
+        return ""
+    names = short_names(report.spec.nuisance)
+    grids = [f"{names[name]} of {_values(report.frame, name)}" for name in report.spec.nuisance]
+    return (
+        f"each arm at its best {' and '.join(grids)}, chosen by the mean of {report.judged_by} among values with the "
+        "fewest bad seeds; * at the edge of the grid; all: no value trained a seed"
+    )
+
+
+def _baseline(report: Report, marks: dict[str, str]) -> str:
+    if not report.spec.baseline or report.described.lower_is_better is None:
+        return ""
+    family = sum(arm.comparison is not None for arm in report.arms.values())
+    words = ", ".join(f"{mark} {word}" for word, mark in marks.items())
+    return (
+        f"{pairs(report.spec.baseline)}, same column; {words}: paired t over shared seeds, Holm over {family} "
+        "comparisons, 5 %; arms with a bad seed are not compared"
+    )
+
+
+def _floor(report: Report) -> str:
+    if not report.spec.baseline:
+        return ""
+    if not report.noise_dof:
+        return "unknown: no column of the baseline has two trained seeds"
+    floor = format(report.noise_floor, report.described.format)
+    return f"{floor}, the baseline's seed-to-seed SD, pooled over columns ({report.noise_dof} degrees of freedom)"
+
+
+def _bad(report: Report) -> str:
+    shares = sorted({(arm.counts[s], arm.planned) for arm in report.arms.values() for s in BAD if arm.counts[s]})
+    intervals = [f"{k}/{n} is {_percent(k, n)}" for k, n in shares]
+    return f"95 % Wilson intervals: {', '.join(intervals)}" if shares else ""
+
+
+def _percent(k: int, n: int) -> str:
+    low, high = wilson(k, n)
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def _data(report: Report) -> Iterable[str]:
+    kinds = {"unigram_loss": "unigram", "bigram_loss": "bigram", "floor_loss": "entropy rate"}
+    for name, data in report.manifest["data"].items():
+        entropies = [f"{kind} {data[field]:.3f}" for field, kind in kinds.items() if data.get(field) is not None]
+        facts = [str(data["task"])] if data.get("task") else []
+        facts += [f"fingerprint {data['fingerprint'][:12]}"] if data.get("fingerprint") else []
+        yield f"{name.partition('|')[0]} ({', '.join(facts)}): {', '.join(entropies)} nats"
+
+
+def _held(report: Report) -> Iterable[str]:
+    in_table = {name for role, name in report.spec.roles()}
+    for name, words in HELD.items():
+        if name in report.frame and name not in in_table:
+            yield f"{words} {_values(report.frame, name)}"
+    size = ["train.steps", "train.batch_size", "data.seq_len"]
+    if report.frame.columns.isin(size).sum() == len(size):
+        yield f"tokens {_span(report.frame[size].astype(float).prod(axis=1))}"
+    if report.frame.params.notna().any():
+        yield f"parameters {_span(report.frame.params.dropna())}"
+
+
+def _values(frame: pd.DataFrame, name: str) -> str:
+    values = list(dict.fromkeys(value for (value,) in columns_of(frame, (name,))))
+    said = [AUTO.get(name, "auto") if value is None else say(value) for value in values]
+    return said[0] if len(said) == 1 else f"{{{', '.join(said)}}}"
+
+
+def _span(numbers: pd.Series) -> str:
+    low, high = count(numbers.min()), count(numbers.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def _cells(report: Report) -> str:
+    counts = report.frame.status.value_counts()
+    return f"{len(report.frame)} planned: {', '.join(f'{number} {status}' for status, number in counts.items())}"
+
+
+def _sources(report: Report) -> str:
+    made = report.manifest["provenance"]
+    versions = [f"{name} {made['versions'][name]}" for name in ("jax", "flax", "optax") if name in made["versions"]]
+    devices = sorted({device for (device,) in columns_of(report.frame, ("device",)) if device})
+    commit = (made.get("git") or {}).get("commit")
+    return ", ".join([f"commit {commit[:12]}" if commit else "no commit", *versions, *devices, made["created"]])
+
+
+def _again(report: Report) -> str:
+    metric = [] if report.metric == report.spec.metric else [f"--metric={report.metric}"]
+    return shlex.join(["python", "-m", "experiments.table", f"--workdir={report.workdir}", *metric])

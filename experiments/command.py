@@ -1,0 +1,35 @@
+"""What the commands that read have in common: a mistake of the user is one line on stderr and exit status 2."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from flax_tx.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with --workdir that raises UserError where argparse would print its usage and exit."""
+
+    def __init__(self, module: str, description: str):
+        super().__init__(f"python -m {module}", description=description, allow_abbrev=False)
+        self.add_argument("--workdir", required=True, help="the folder that a sweep was launched into")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError."""
+        raise UserError(f"{self.prog}: {message} (see --help)")
+
+
+def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
+    """Runs a command with the arguments of this process and exits."""
+    try:
+        main(sys.argv[1:])
+        sys.stdout.flush()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # `... | head`: nobody reads on, and the interpreter must not try to flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(0)

@@ -1,0 +1,221 @@
+"""Launches a sweep: python -m experiments.launch --config=sweeps/X.py --workdir=DIR [--config.FIELD=VALUE ...]
+
+Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there. Cells that
+have a result are not run again, so the same command continues a sweep. Exit status: 0 every cell has a result, 1 some
+failed, 2 a mistake in what was asked, 130 interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import shlex
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import filelock
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from experiments import plan as planning
+from experiments import progress, provenance, records, sweep_file
+from experiments.labels import count, say, short_names
+from experiments.plan import Plan
+from experiments.table import print_table
+from flax_tx.config import to_dict
+from flax_tx.cost import state_bytes
+from flax_tx.errors import UserError, nearest
+
+EXECUTORS = ("local", "inline")
+NOMINAL = 3e10  # FLOP/s of a lane and
+COMPILING = 8.0  # seconds per program, before this machine has shown its own
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UserError where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog}: {message} (see --help)")
+
+
+def parser() -> Parser:
+    """The flags of the command."""
+    flags = Parser("python -m experiments.launch", description=__doc__, allow_abbrev=False)
+    flags.add_argument("--config", required=True, help="a sweep file")
+    flags.add_argument("--workdir", required=True, help="the folder for records; made when missing")
+    flags.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    flags.add_argument("--executor", default="local", help=f"one of {', '.join(EXECUTORS)}")
+    flags.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per core")
+    return flags
+
+
+def main(argv: Sequence[str], console: Console) -> int:
+    """Plans, runs and tabulates. Returns the exit status."""
+    flags, rest = parser().parse_known_args(argv)
+    plan = checked_plan(flags, rest)
+    done = records.finished(flags.workdir, plan.cells)
+    console.print(describe(plan, flags, done))
+    if flags.dry_run:
+        return 0
+    with held(flags.workdir):
+        prepare(plan, flags.workdir, ["python", "-m", "experiments.launch", *argv])
+        finished = train(plan, flags, done, console)
+    if not finished:
+        left = len(plan.cells) - len(records.finished(flags.workdir, plan.cells))
+        console.print(
+            f"interrupted: {left} of {len(plan.cells)} cells left; the same command continues", style="yellow"
+        )
+        return 130
+    print_table(flags.workdir, console)
+    failed = sum((records.status_of(flags.workdir, cell) or {}).get("status") == "failed" for cell in plan.cells)
+    if failed:
+        command = f"python -m experiments.status --workdir={shlex.quote(flags.workdir)}"
+        console.print(f"{failed} cells failed: {command}", style="red", markup=False, highlight=False)
+    return 1 if failed else 0
+
+
+def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
+    """The plan. Raises: UserError with all that is wrong with flags, sweep file, cells, data and workdir."""
+    problems: list[str] = []
+    if flags.executor not in EXECUTORS:
+        names = ", ".join(EXECUTORS)
+        problems.append(f"--executor = {flags.executor!r}: expected one of {names}{nearest(flags.executor, EXECUTORS)}")
+    if flags.lanes < 0:
+        problems.append(f"--lanes = {flags.lanes}: expected 0 (one per core) or more")
+    plan = None
+    for step in (
+        lambda: check_workdir(flags.workdir),
+        lambda: planning.make(sweep_file.read(flags.config), sweep_file.parse(rest)),
+    ):
+        try:
+            plan = step()
+        except UserError as error:
+            problems += error.problems
+    if plan and not problems and (Path(flags.workdir) / "sweep.json").is_file():
+        problems += conflicts(plan, flags.workdir)
+    if problems:
+        raise UserError(problems)
+    return plan
+
+
+def check_workdir(workdir: str) -> None:
+    """Raises UserError when the folder cannot be written to; leaves nothing behind."""
+    folder = Path(workdir).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        reason = "not a folder" if not folder.is_dir() else error.strerror
+        raise UserError(f"--workdir = {workdir!r}: cannot write in {folder} ({reason})") from None
+
+
+def conflicts(plan: Plan, workdir: str) -> list[str]:
+    """Why results of this plan cannot stand beside those that the workdir holds."""
+    before = records.sweep(workdir)
+    if before["name"] != plan.file.name:
+        return [f"--workdir = {workdir!r}: holds the sweep {before['name']!r}; expected another folder"]
+    return planning.changed_data(plan, workdir, before)
+
+
+@contextmanager
+def held(workdir: str) -> Iterator[None]:
+    """Keeps a second launcher out of the workdir. Raises: UserError that says who holds it."""
+    Path(workdir).mkdir(parents=True, exist_ok=True)
+    lock, holder = filelock.FileLock(Path(workdir) / ".lock"), Path(workdir) / ".holder"
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        who = holder.read_text() if holder.is_file() else "another launcher"
+        raise UserError(f"--workdir = {workdir!r}: held by {who}; wait for it or take another folder") from None
+    try:
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def prepare(plan: Plan, workdir: str, command: list[str]) -> None:
+    """Writes sweep.json and the config of every cell that has none."""
+    text = " ".join(shlex.quote(word) for word in command)
+    for cell, config in plan.cells.items():
+        if not (records.cell_dir(workdir, cell) / "config.json").is_file():
+            records.write_cell_config(workdir, cell, to_dict(config))
+    records.write_json(Path(workdir) / "sweep.json", planning.manifest(plan, text, provenance.collect()))
+
+
+def train(plan: Plan, flags: argparse.Namespace, done: set[str], console: Console) -> bool:
+    """Runs what is missing. False when interrupted."""
+    missing = {name: [cell for cell in cells if cell not in done] for name, cells in plan.programs.items()}
+    missing = {name: cells for name, cells in missing.items() if cells}
+    if not missing:
+        return True
+    executor = importlib.import_module(f"experiments.executors.{flags.executor}")
+    events = executor.run(flags.workdir, missing, flags.lanes)
+    try:
+        for _ in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
+            pass
+    except KeyboardInterrupt:
+        return False
+    finally:
+        events.close()
+    return True
+
+
+def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
+    """The plan as a table: question, axes, cells, programs, cost."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    question = next((line for line in plan.file.question.splitlines() if line.strip()), "")
+    names = short_names(plan.axes)
+    axes = [f"{names[name]}: {', '.join(map(say, values))}" for name, values in plan.axes.items()]
+    for head, text in (
+        ("sweep", f"{plan.file.path}: {question}"),
+        *(("axis" if len(plan.axes[name]) > 1 else "fixed", text) for name, text in zip(plan.axes, axes, strict=True)),
+        *(("note", note) for note in plan.notes),
+        ("data", "; ".join(f"{name}: {about.source}" for name, about in planning.described(plan))),
+        ("cells", f"{len(plan.cells)}, of which {len(done)} have a result, in {len(plan.programs)} programs"),
+        *costs(plan, flags, done),
+    ):
+        grid.add_row(head, Text(text))
+    return grid
+
+
+def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tuple[str, str]]:
+    """Parameters, memory, FLOPs and the time that is left, from the speed of finished cells where there are any."""
+    sizes = {cell: plan.params(cell) for cell in plan.cells}
+    low, high = min(sizes.values()), max(sizes.values())
+    largest = max(state_bytes(sizes[cell], config.optim.name) for cell, config in plan.cells.items())
+    yield "model", f"{count(low)} to {count(high)} parameters; at most {count(largest)}B of training state in a cell"
+    left = [cell for cell in plan.cells if cell not in done]
+    if not left:
+        return
+    work = sum(plan.flops(cell) for cell in left)
+    programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
+    lanes = 1 if flags.executor == "inline" else flags.lanes or os.cpu_count() or 1
+    seconds = (work / NOMINAL + programs * COMPILING) / min(lanes, programs)
+    yield "work", f"{count(work)}FLOP to do on {min(lanes, programs)} lanes; about {max(1, round(seconds / 60))} min"
+
+
+def command() -> NoReturn:
+    """The command line: a mistake of the user is a line each, and exit status 2."""
+    try:
+        status = main(sys.argv[1:], Console(highlight=False))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,128 @@
+"""What a launch shows while it runs: bars on a terminal, one plain line per cell elsewhere; failures at once."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from experiments.labels import pairs
+from experiments.plan import Plan
+
+STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "bold red"}
+
+
+class Clock:
+    """How much work is done and what remains of it, in FLOPs; work of cells is known before they run."""
+
+    def __init__(self, plan: Plan, cells: Iterable[str]):
+        self.left = {cell: float(plan.flops(cell)) for cell in cells}
+        self.total, self.started = sum(self.left.values()), time.monotonic()
+        self.tokens, self.first_token = 0, None
+
+    def note(self, event: dict, plan: Plan) -> None:
+        """Takes an event into account."""
+        if event["event"] == "progress":
+            self.first_token = self.first_token or time.monotonic()
+            self.tokens += event["tokens"]
+            self.left[event["cell"]] = plan.flops(event["cell"]) * (1 - event["step"] / event["steps"])
+        if event["event"] == "cell":
+            self.left[event["cell"]] = 0.0
+
+    def eta(self) -> str:
+        """Minutes and seconds that remain, from the pace so far; empty before there is one."""
+        done = self.total - sum(self.left.values())
+        if not done:
+            return ""
+        seconds = (time.monotonic() - self.started) * (self.total - done) / done
+        return f"ETA {int(seconds // 60)}:{int(seconds % 60):02d}"
+
+    def speed(self) -> str:
+        """Tokens per second over all lanes since the first chunk, compilation included."""
+        seconds = time.monotonic() - (self.first_token or time.monotonic())
+        return f"{self.tokens / seconds:,.0f} tokens/s" if seconds > 1 else ""
+
+
+def cell_label(plan: Plan, cell: str) -> str:
+    """The cell by its values on the axes of the sweep."""
+    config = plan.cells[cell]
+    names = [name for name, values in plan.axes.items() if len(values) > 1]
+    return pairs({name: value_of(config, name) for name in names}) or cell
+
+
+def value_of(config, name: str):
+    """The value of a dotted field."""
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+def outcome_line(plan: Plan, event: dict) -> str:
+    """One line for a cell that ended."""
+    loss = "" if event["val_loss"] is None else f"val_loss {event['val_loss']:.4f}"
+    reason = event["reason"] if event["status"] in ("failed", "diverged") else ""
+    return "  ".join(filter(None, (f"{event['status']:<8}", cell_label(plan, event["cell"]), loss, reason)))
+
+
+def follow(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
+    """Shows the events as they pass."""
+    show = bars if console.is_terminal else lines
+    yield from show(plan, cells, events, console)
+
+
+def lines(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
+    """A plain line for each cell that ends, and for each lane that is lost."""
+    clock, ended = Clock(plan, cells), 0
+    for event in events:
+        clock.note(event, plan)
+        if event["event"] == "cell":
+            ended += 1
+            text = f"[{ended}/{len(cells)}]  {outcome_line(plan, event)}  {clock.eta()}"
+            console.print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        if event["event"] == "retry":
+            console.print(retry_line(event), markup=False, highlight=False, soft_wrap=True)
+        yield event
+
+
+def retry_line(event: dict) -> str:
+    """One line for a program that is tried again."""
+    return f"retry     program {event['program']}: {event['cells']} cells again, {event['reason']}"
+
+
+def bars(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
+    """A bar over all cells, and below it what each lane does."""
+    clock = Clock(plan, cells)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=console) as progress:
+        total = progress.add_task("cells", total=len(cells), note="")
+        lanes: dict[int, int] = {}
+        for event in events:
+            clock.note(event, plan)
+            lane = event["lane"]
+            if lane not in lanes:
+                lanes[lane] = progress.add_task(f"lane {lane}", total=None, note="")
+            draw(progress, lanes[lane], plan, event, console)
+            progress.update(total, advance=event["event"] == "cell", note=f"{clock.eta()}  {clock.speed()}")
+            yield event
+        for task in lanes.values():
+            progress.update(task, visible=False)
+
+
+def draw(progress: Progress, task: int, plan: Plan, event: dict, console: Console) -> None:
+    """One event on the bar of its lane."""
+    kind = event["event"]
+    if kind == "program":
+        first = plan.programs[event["program"]][0]
+        progress.reset(task, description=f"lane {event['lane']}  compiling", total=None, note=cell_label(plan, first))
+    elif kind == "progress":
+        progress.update(
+            task,
+            description=f"lane {event['lane']}  training ",
+            completed=event["step"],
+            total=event["steps"],
+            note=cell_label(plan, event["cell"]),
+        )
+    elif kind == "cell" and event["status"] in ("failed", "diverged"):
+        console.print(outcome_line(plan, event), style=STYLES[event["status"]], markup=False, highlight=False)
+    elif kind == "retry":
+        console.print(retry_line(event), style="yellow", markup=False, highlight=False)

@@ -1,0 +1,196 @@
+"""From what a user wrote to one frozen, checked Config: every problem found at once, each in one line.
+
+    values (dotted names, a ConfigDict, a sweep's overrides) -> resolve -> Config or problems
+    Config -> split -> the structure that is compiled, and the numbers that are data
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import numbers
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from ml_collections import ConfigDict
+
+from flax_tx import schema
+from flax_tx.errors import UserError, nearest
+from flax_tx.rules import RULES, SEGMENT_FIELDS
+from flax_tx.schema import Config, Model
+
+SCHEMA_VERSION = 1
+
+
+@functools.cache
+def knobs(kind: type = Config) -> dict[str, dataclasses.Field]:
+    """Every field by its dotted name, in order."""
+    found = {}
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.type):
+            found |= {f"{field.name}.{name}": inner for name, inner in knobs(field.type).items()}
+        else:
+            found[field.name] = field
+    return found
+
+
+def default() -> ConfigDict:
+    """The schema with its defaults as a locked ConfigDict, for the get_config() of a sweep file."""
+    return ConfigDict(to_dict(Config())).lock()
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A frozen config as plain nested dicts, ready for JSON."""
+    plain = dataclasses.asdict(config)
+    model = plain.get("model", plain)
+    if "segments" in model:
+        model["segments"] = tuple(dict(segment) for segment in model["segments"])
+    return plain
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted names; a list or tuple stays a value."""
+    flat = {}
+    for name, value in values.items():
+        nested = isinstance(value, Mapping | ConfigDict)
+        flat |= flatten(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
+
+
+def coerce(value: Any, annotation: Any) -> Any:
+    """The value in the type of its field (1 is 1.0 for a float); TypeError when it has none."""
+    kinds = get_args(annotation) or (annotation,)
+    if value is None and types.NoneType in kinds:
+        return None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if isinstance(value, tuple | list) and tuple in kinds:
+            return tuple(value)
+        if type(value) in kinds:
+            return value
+    elif float in kinds:
+        return float(value)
+    elif int in kinds and value == int(value):
+        return int(value)
+    raise TypeError
+
+
+def type_name(annotation: Any) -> str:
+    """How a type reads in a message: `a float or None`."""
+    names = ["None" if kind is types.NoneType else kind.__name__ for kind in get_args(annotation) or (annotation,)]
+    return " or ".join(names)
+
+
+def check(name: str, value: Any, field: dataclasses.Field) -> tuple[Any, str]:
+    """The value as its field holds it, and what is wrong with it, or nothing."""
+    try:
+        value = coerce(value, field.type)
+    except (TypeError, ValueError, OverflowError):
+        return value, f"{name} = {value!r}: expected {type_name(field.type)}, got {type(value).__name__}"
+    among = field.metadata.get("among")
+    if among is not None and value not in among:
+        return value, f"{name} = {value!r}: expected one of {', '.join(among)}{nearest(value, among)}"
+    if field.name == "segments":
+        return check_segments(name, value)
+    broken = "" if value is None else schema.broken_rule(value, field)
+    return value, broken and f"{name} = {value!r}: {broken}"
+
+
+def check_segments(name: str, segments: tuple) -> tuple[Any, str]:
+    """Segments as sorted pairs of field and value, and the problems of all of them in one text."""
+    kept, problems = [], []
+    for index, segment in enumerate(segments):
+        where = f"{name}[{index}]"
+        try:
+            pairs = flatten(dict(segment))
+        except (TypeError, ValueError):
+            problems.append(f"{where} = {segment!r}: expected a dict of model fields, such as {{'num_heads': 8}}")
+            continue
+        kept.append([])
+        for key, value in sorted(pairs.items()):
+            if key not in SEGMENT_FIELDS:
+                problems.append(f"{where}.{key} = {value!r}: not a field of a segment{nearest(key, SEGMENT_FIELDS)}")
+                continue
+            value, problem = check(f"{where}.{key}", value, knobs(Model)[key])
+            problems += [problem] * bool(problem)
+            kept[-1].append((key, value))
+    return tuple(tuple(pairs) for pairs in kept), "\n".join(problems)
+
+
+def put(config: Any, values: Mapping[str, Any]) -> Any:
+    """A frozen config with fields replaced by dotted name."""
+    here = {name: value for name, value in values.items() if "." not in name}
+    groups: dict[str, dict] = {}
+    for name, value in values.items():
+        head, _, tail = name.partition(".")
+        if tail:
+            groups.setdefault(head, {})[tail] = value
+    here |= {head: put(getattr(config, head), inner) for head, inner in groups.items()}
+    return dataclasses.replace(config, **here)
+
+
+def resolve(values: Mapping[str, Any], base: Config | None = None) -> tuple[Config, list[str]]:
+    """The config with `values` (dotted names) put on `base`, and every problem, a line each.
+
+    Rules between fields are asked only when each field is right by itself.
+    """
+    fields, kept, problems = knobs(), {}, []
+    for name, value in values.items():
+        if name not in fields:
+            problems.append(f"{name} = {value!r}: no such field{nearest(name, fields)}")
+            continue
+        kept[name], problem = check(name, value, fields[name])
+        problems += problem.splitlines()
+    if problems:
+        return base or Config(), problems
+    config = put(base or Config(), kept)
+    return config, list(broken_rules(config))
+
+
+def broken_rules(config: Config) -> Iterator[str]:
+    """The problems between fields, each once."""
+    found = (problem for rule in RULES for problem in rule(config, blocks(config.model)))
+    yield from dict.fromkeys(found)
+
+
+def freeze(config: ConfigDict | Mapping[str, Any]) -> Config:
+    """The frozen Config of a ConfigDict or of nested dicts. Raises UserError with every problem."""
+    frozen, problems = resolve(flatten(config))
+    if problems:
+        raise UserError(problems)
+    return frozen
+
+
+def blocks(model: Model) -> tuple[Model, ...]:
+    """The segments of the stack from the bottom up, each as the Model that describes its blocks."""
+    if not model.segments:
+        return (model,)
+    plain = dataclasses.replace(model, segments=(), num_layers=1)
+    return tuple(put(plain, dict(segment)) for segment in model.segments)
+
+
+def identity(config: Config) -> str:
+    """The name of a cell: a hash of everything that decides its numbers."""
+    text = json.dumps([SCHEMA_VERSION, to_dict(config)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def split(config: Config) -> tuple[Config, dict[str, float | int]]:
+    """What is compiled, and the numbers that are data of the compiled graph.
+
+    In the structure a number of data stands as its `off` value where it has one and equals it, as None where it is
+    None, and else as 1: two configs of equal structure share one compilation.
+    """
+    fields = {name: field for name, field in knobs().items() if field.metadata.get("data")}
+    plain = {name: functools.reduce(getattr, name.split("."), config) for name in fields}
+    marks = {name: mark(plain[name], field) for name, field in fields.items()}
+    structure = put(config, marks)
+    segments = tuple(tuple((key, mark(v, knobs(Model)[key])) for key, v in pairs) for pairs in config.model.segments)
+    return put(structure, {"model.segments": segments}), {name: v for name, v in plain.items() if v is not None}
+
+
+def mark(value: Any, field: dataclasses.Field) -> Any:
+    """What the structure keeps of a value: all of it, or only whether it is None or off."""
+    if not field.metadata.get("data") or value is None or value == field.metadata.get("off"):
+        return value
+    return coerce(1, field.type)

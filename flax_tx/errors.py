@@ -1,0 +1,20 @@
+"""The one exception for what a user can mend: it carries one line per problem and never shows a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """One or more mistakes of the user, each a line that names the field, the value, what was expected and the mend."""
+
+    def __init__(self, problems: str | Iterable[str]):
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; did you mean X?` for the name in `names` that is spelt most like `name`, or nothing when none is near."""
+    names = list(names)
+    by_leaf = [candidate for candidate in names if candidate.rpartition(".")[2] == str(name).rpartition(".")[2]]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6) or by_leaf[:1]
+    return f"; did you mean {close[0]}?" if close else ""
