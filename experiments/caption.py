@@ -91,7 +91,7 @@ def _baseline(report: Report, marks: dict[str, str]) -> str:
     words = ", ".join(f"{mark} {word}" for word, mark in marks.items())
     return (
         f"{pairs(report.spec.baseline)}, same column; {words}: paired t over shared seeds, Holm over {family} "
-        "comparisons, 5 %; arms with a bad seed are not compared"
+        "comparisons, 5 %; not compared where the arm or its baseline has a bad seed"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the commands that read have in common: a mistake of the user is one line on stderr and exit status 2."""
+"""What the commands have in common: a mistake of the user is one line on stderr and exit status 2."""
 
 import argparse
 import os
@@ -14,22 +14,24 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, module: str, description: str):
         super().__init__(f"python -m {module}", description=description, allow_abbrev=False)
-        self.add_argument("--workdir", required=True, help="the folder that a sweep was launched into")
+        self.add_argument("--workdir", required=True, help="the folder of a sweep")
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{self.prog}: {message} (see --help)")
 
 
-def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
-    """Runs a command with the arguments of this process and exits."""
+def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """Runs a command with the arguments of this process and exits with the status that it returns, 0 for None."""
     try:
-        main(sys.argv[1:])
+        status = main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:  # `... | head`: nobody reads on, and the interpreter must not try to flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    sys.exit(0)
+    sys.exit(status or 0)

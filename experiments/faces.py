@@ -45,8 +45,8 @@ class Grid:
 
 
 def title(report: Report) -> str:
-    """The title of the table, or the sweep's name."""
-    return report.spec.title or report.manifest["name"]
+    """The title of the table, or the sweep's name, on one line."""
+    return " ".join((report.spec.title or report.manifest["name"]).split())
 
 
 def face(arm: Arm | None, report: Report) -> Face:

@@ -10,12 +10,10 @@ import importlib
 import os
 import shlex
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import filelock
 from rich.console import Console
@@ -24,6 +22,7 @@ from rich.text import Text
 
 from experiments import plan as planning
 from experiments import progress, provenance, records, sweep_file
+from experiments.command import Parser, run
 from experiments.labels import count, say, short_names
 from experiments.plan import Plan
 from experiments.table import print_table
@@ -32,30 +31,24 @@ from flax_tx.cost import state_bytes
 from flax_tx.errors import UserError, nearest
 
 EXECUTORS = ("local", "inline")
+FLAGS = ("--config", "--workdir", "--dry_run", "--executor", "--lanes")
 NOMINAL = 3e10  # FLOP/s of a lane and
 COMPILING = 8.0  # seconds per program, before this machine has shown its own
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises UserError where argparse would print its usage and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{self.prog}: {message} (see --help)")
-
-
 def parser() -> Parser:
     """The flags of the command."""
-    flags = Parser("python -m experiments.launch", description=__doc__, allow_abbrev=False)
-    flags.add_argument("--config", required=True, help="a sweep file")
-    flags.add_argument("--workdir", required=True, help="the folder for records; made when missing")
+    flags = Parser("experiments.launch", __doc__)
+    flags.add_argument("--config", required=True, help="a sweep file; --config.FIELD=VALUE changes a field of it")
     flags.add_argument("--dry_run", action="store_true", help="print the plan and stop")
     flags.add_argument("--executor", default="local", help=f"one of {', '.join(EXECUTORS)}")
     flags.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per core")
     return flags
 
 
-def main(argv: Sequence[str], console: Console) -> int:
+def main(argv: Sequence[str]) -> int:
     """Plans, runs and tabulates. Returns the exit status."""
+    console = Console(highlight=False)
     flags, rest = parser().parse_known_args(argv)
     plan = checked_plan(flags, rest)
     done = records.finished(flags.workdir, plan.cells)
@@ -90,7 +83,7 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
     plan = None
     for step in (
         lambda: check_workdir(flags.workdir),
-        lambda: planning.make(sweep_file.read(flags.config), sweep_file.parse(rest)),
+        lambda: planning.make(sweep_file.read(flags.config), sweep_file.parse(rest, FLAGS)),
     ):
         try:
             plan = step()
@@ -143,12 +136,17 @@ def held(workdir: str) -> Iterator[None]:
 
 
 def prepare(plan: Plan, workdir: str, command: list[str]) -> None:
-    """Writes sweep.json and the config of every cell that has none."""
+    """Writes the config of every cell that has none, and sweep.json unless it says the same already."""
     text = " ".join(shlex.quote(word) for word in command)
     for cell, config in plan.cells.items():
         if not (records.cell_dir(workdir, cell) / "config.json").is_file():
             records.write_cell_config(workdir, cell, to_dict(config))
-    records.write_json(Path(workdir) / "sweep.json", planning.manifest(plan, text, provenance.collect()))
+    path = Path(workdir) / "sweep.json"
+    manifest = records.plain(planning.manifest(plan, text, provenance.collect()))
+    before = records.read_json(path) if path.is_file() else {}
+    same_question = {"cells", "programs", "axes", "table", "data", "question"}
+    if any(before.get(name) != manifest[name] for name in same_question):
+        records.write_json(path, manifest)
 
 
 def train(plan: Plan, flags: argparse.Namespace, done: set[str], console: Console) -> bool:
@@ -205,17 +203,5 @@ def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tup
     yield "work", f"{count(work)}FLOP to do on {min(lanes, programs)} lanes; about {max(1, round(seconds / 60))} min"
 
 
-def command() -> NoReturn:
-    """The command line: a mistake of the user is a line each, and exit status 2."""
-    try:
-        status = main(sys.argv[1:], Console(highlight=False))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        status = 130
-    sys.exit(status)
-
-
 if __name__ == "__main__":
-    command()
+    run(main)

@@ -23,7 +23,7 @@ def markdown(report: Report) -> str:
 def escape_markdown(text: str) -> str:
     """Text that GitHub shows as it is: no markup, no table rule, no HTML, no line break."""
     text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text).replace("@", "&#64;")
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text).replace("@", "&#64;")
 
 
 def _markdown_line(label: str, text: str) -> str:

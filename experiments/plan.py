@@ -1,5 +1,6 @@
 """From a sweep file to validated cells, and from cells to programs: what would run, known before anything runs."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -11,6 +12,7 @@ from typing import Any
 from experiments import table_spec
 from experiments.labels import key
 from experiments.sweep_file import SweepFile
+from experiments.table_spec import Table
 from flax_tx import cost, data
 from flax_tx.config import Config, identity, resolve, split, to_dict
 from flax_tx.data import Description
@@ -60,14 +62,21 @@ def make(file: SweepFile, overrides: dict[str, Any]) -> Plan:
         raise UserError(problems)
     configs, found = resolve_cells(file, base, overrides)
     axes = find_axes(file, overrides)
-    found += table_spec.problems(file.table, axes)
+    table = within(file.table, axes, overrides)
+    found += table_spec.problems(table, axes)
     about, wrong = describe_data(configs)
     found += wrong
     if found:
         raise UserError(dict.fromkeys(found))
     cells = {identity(config): config for config in configs}
     notes = tuple(f"axis {name} held at {overrides[name]!r} by the command line" for name in replaced(file, overrides))
-    return Plan(file, axes, cells, programs(cells), about, notes)
+    return Plan(dataclasses.replace(file, table=table), axes, cells, programs(cells), about, notes)
+
+
+def within(table: Table, axes: dict[str, list], overrides: dict) -> Table:
+    """The table without its baseline, where the command line holds an axis at a value that leaves the baseline out."""
+    gone = [name for name, value in (table.baseline or {}).items() if name in overrides and value not in axes[name]]
+    return dataclasses.replace(table, baseline=None) if gone else table
 
 
 def resolve_cells(file: SweepFile, base: Config, overrides: dict) -> tuple[list[Config], list[str]]:

@@ -53,14 +53,14 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """`value` as JSON can say it: arrays and tuples are lists, non-finite numbers null."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -71,7 +71,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 def write_json(path: str | os.PathLike, obj: Mapping) -> None:
     """Writes one JSON object atomically; adds "schema"."""
-    text = json.dumps(_plain({"schema": SCHEMA, **obj}), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain({"schema": SCHEMA, **obj}), indent=1, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 

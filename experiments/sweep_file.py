@@ -2,9 +2,10 @@
 
 import ast
 import importlib.util
+import re
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -65,20 +66,30 @@ def call(path: str, function: Callable[[], Any]) -> Any:
     except Exception as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(Path(path))]
         line = frames[-1].lineno if frames else getattr(error, "lineno", 0)
-        text = " ".join(str(error).split())
-        raise UserError(f"{path}:{line}: {type(error).__name__}: {text}") from error
+        raise UserError(f"{path}:{line}: {explain(error)}") from error
 
 
-def parse(overrides: list[str]) -> dict[str, Any]:
+def explain(error: Exception) -> str:
+    """An exception in a line; of a locked ConfigDict's only the name and the one that was meant."""
+    text = " ".join(str(error).split())
+    unknown, meant = re.search(r'Key "(\w+)" does not exist', text), re.search(r'Did you mean "(\w+)"', text)
+    if unknown:
+        return f"{unknown[1]}: no such field" + (f"; did you mean {meant[1]}?" if meant else "")
+    return f"{type(error).__name__}: {text}"
+
+
+def parse(overrides: list[str], flags: Iterable[str] = ()) -> dict[str, Any]:
     """`--config.model.width=64` texts as fields and values, typed by the schema.
 
-    Raises: UserError for those that are not of that form; unknown fields are left to the plan, which knows them all.
+    Raises: UserError for those that are not of that form, with the nearest of `flags`; unknown fields are left to the
+    plan, which knows them all.
     """
     values, wrong = {}, []
     for text in overrides:
         name, equals, value = text.removeprefix("--config.").partition("=")
         if not (text.startswith("--config.") and equals):
-            wrong.append(f"{text}: expected a flag of this command, or --config.FIELD=VALUE")
+            meant = nearest(text.partition("=")[0], flags)
+            wrong.append(f"{text}: expected a flag of this command, or --config.FIELD=VALUE{meant}")
         else:
             values[name] = literal(value, knobs()[name].type if name in knobs() else str)
     if wrong:

@@ -1,7 +1,7 @@
 """From what a user wrote to one frozen, checked Config: every problem found at once, each in one line.
 
-    values (dotted names, a ConfigDict, a sweep's overrides) -> resolve -> Config or problems
-    Config -> split -> the structure that is compiled, and the numbers that are data
+values (dotted names, a ConfigDict, a sweep's overrides) -> resolve -> Config or problems
+Config -> split -> the structure that is compiled, and the numbers that are data
 """
 
 import dataclasses

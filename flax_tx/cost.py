@@ -59,4 +59,3 @@ def gain_params(block: Model) -> int:
     gains = [gain for gain in map(WIRINGS[block.wiring].gain, GAINS) if isinstance(gain, Learned)]
     sites = [1 if gain.per == "block" else 1 + block.num_ffn for gain in gains]
     return sum(n * (block.width if gain.shape == "channel" else 1) for gain, n in zip(gains, sites, strict=True))
-

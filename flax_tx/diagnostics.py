@@ -41,7 +41,9 @@ def per_layer(sown: dict, params: dict, grads: dict, updates: dict) -> dict[str,
     runs = [segment(*(tree["stack"][name] for tree in (sown, params, grads, updates))) for name in segments]
     names = list(dict.fromkeys(name for run in runs for name in run))
     missing = [jnp.full(run["grad_rms"].shape, jnp.nan) for run in runs]
-    return {name: jnp.concatenate([run.get(name, gap) for run, gap in zip(runs, missing, strict=True)]) for name in names}
+    return {
+        name: jnp.concatenate([run.get(name, gap) for run, gap in zip(runs, missing, strict=True)]) for name in names
+    }
 
 
 def segment(sown: dict, params: dict, grads: dict, updates: dict) -> dict[str, jax.Array]:

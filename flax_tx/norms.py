@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Norm:
-    """A row: the formula (x: (..., D), eps) -> (..., D), and whether a scale and a bias follow unless the config says."""
+    """A row: the formula (x: (..., D), eps) -> (..., D), and whether a scale and a bias follow by custom."""
 
     formula: Callable
     scale: bool = True

@@ -1,4 +1,4 @@
-"""What must hold between the fields of a config. A rule takes the config and the blocks of its segments, gives lines."""
+"""What must hold between the fields of a config. A rule takes the config and its blocks, and gives lines."""
 
 import dataclasses
 from collections.abc import Iterator

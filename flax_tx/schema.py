@@ -1,4 +1,4 @@
-"""The one schema: every knob with its type, its default, what it may be, and whether it is data of the compiled graph."""
+"""The one schema: every knob with its type, its default, what it may be, and whether it is data of the graph."""
 
 import math
 from dataclasses import Field, dataclass, field

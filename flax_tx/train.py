@@ -85,7 +85,7 @@ def updates(program: Program, values: dict, state: State, grads):
 def step(program: Program, values: dict, arrays, state: State) -> tuple[State, dict]:
     """One step. A loss or gradient that is not finite leaves the parameters as they are and is recorded."""
     (loss, _), grads = gradients(program, values, arrays, state)
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     good = jnp.isfinite(loss) & jnp.isfinite(norm)
     grads = jax.tree.map(lambda g: jnp.where(good, g, 0), optim.clip(values["optim"], grads, norm))
     change, moments, rate = updates(program, values, state, grads)
@@ -118,7 +118,7 @@ def chunk(program: Program, values: dict, arrays, state: State, num_steps) -> tu
 def diagnose(program: Program, values: dict, arrays, state: State) -> dict:
     """Name -> (num_layers,): the per-layer statistics of the batch that comes next, at the state as it is."""
     (_, sown), grads = gradients(program, values, arrays, state, collect=True)
-    grads = optim.clip(values["optim"], grads, optax.global_norm(grads))
+    grads = optim.clip(values["optim"], grads, optax.tree.norm(grads))
     change, _, _ = updates(program, values, state, grads)
     return diagnostics.per_layer(sown["diagnostics"], state.params, grads, change)
 

@@ -1,10 +1,10 @@
 """Which way of adding and normalising still trains when the stack gets deep?
 
-    paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), table 1, in miniature
-    command   python -m experiments.launch --config=sweeps/depth_stability.py --workdir=runs/depth_stability
-    cells     5 wirings x LayerNorm, RMSNorm x 3 depths x 2 learning rates x 2 seeds = 120
-    expect    Post-LN is stuck at the unigram entropy from depth 12 on, at either learning rate; Pre-LN, sandwich,
-              ReZero and DeepNorm train at every depth. ReZero holds no norm: its two rows differ in name only.
+paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), table 1, in miniature
+command   python -m experiments.launch --config=sweeps/depth_stability.py --workdir=runs/depth_stability
+cells     5 wirings x LayerNorm, RMSNorm x 3 depths x 2 learning rates x 2 seeds = 120
+expect    Post-LN is stuck at the unigram entropy from depth 12 on, at either learning rate; Pre-LN, sandwich,
+          ReZero and DeepNorm train at every depth. ReZero holds no norm: its two rows differ in name only.
 """
 
 from experiments.table_spec import Table

@@ -102,8 +102,8 @@ def _walk_block(data, arrays: dict[str, jax.Array], key: jax.Array, count: int) 
     jumps_BxT = jax.random.randint(jump_key, (count, steps), 0, block)
     time_T = jnp.arange(steps)
     jumped_at_BxT = jax.lax.cummax(jnp.where(walks_BxT, -1, time_T), axis=1)
-    landed_BxT = jnp.take_along_axis(jumps_BxT, jnp.maximum(jumped_at_BxT, 0), axis=1)
-    place_BxT = jnp.where(jumped_at_BxT < 0, time_T, landed_BxT + time_T - jumped_at_BxT) % block
+    shift_BxT = jnp.take_along_axis(jumps_BxT, jnp.maximum(jumped_at_BxT, 0), axis=1)  # uniform, anew at each jump
+    place_BxT = (jnp.where(jumped_at_BxT < 0, 0, shift_BxT) + time_T) % block
     later_BxT = jnp.take_along_axis(order_BxV, place_BxT, axis=1)
     return jnp.concatenate([order_BxV[:, :block], later_BxT], axis=1).astype(jnp.int32)
 

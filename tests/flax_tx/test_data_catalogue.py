@@ -3,6 +3,7 @@
 import importlib.util
 import socket
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
@@ -22,7 +23,7 @@ class SmallTalk(tfds.core.GeneratorBasedBuilder):
 
     def _info(self):
         sentence, label = tfds.features.Text(), tfds.features.ClassLabel(num_classes=3)
-        features = tfds.features.FeaturesDict({"idx": tfds.features.Scalar("int32"), "sentence": sentence, "y": label})
+        features = tfds.features.FeaturesDict({"idx": tfds.features.Scalar(np.int32), "sentence": sentence, "y": label})
         return tfds.core.DatasetInfo(builder=self, features=features, homepage="https://example.org/")
 
     def _split_generators(self, dl_manager):
@@ -148,6 +149,13 @@ def test_the_command_says_in_one_line_why_it_cannot(name, tensorflow, expected, 
     output, error = capsys.readouterr()
     assert output == "" and error.count("\n") == 1 and error.endswith(expected)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert prepare.main(["kjv", f"--data_dir={tmp_path / 'file' / 'folder'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("data.name = 'kjv': could not be prepared: ") and error.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["kjv", "small_talk"])

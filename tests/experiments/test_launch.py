@@ -1,0 +1,211 @@
+"""The launcher from the outside: a sweep runs, runs no more, survives kills; mistakes are lines and write nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from experiments import records
+from tests.experiments import tiny
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(sweep file, workdir, output) of a sweep that the local lanes ran to its end."""
+    folder = tmp_path_factory.mktemp("launch with space ü")
+    path, workdir = tiny.write(folder), str(folder / "run")
+    done = tiny.launch(f"--config={path}", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    return path, workdir, done.stdout
+
+
+def test_a_sweep_prints_plan_progress_and_table(finished):
+    _, workdir, output = finished
+    assert "8, of which 0 have a result, in 2 programs" in output
+    assert "[8/8]" in output
+    assert "±" in output
+    assert set(records.load(workdir).status) <= {"done", "stuck"}
+    assert not list(records.Path(workdir).rglob("*.tmp"))
+
+
+def test_the_same_command_again_trains_nothing_and_prints_the_same_table(finished):
+    path, workdir, output = finished
+    again = tiny.launch(f"--config={path}", f"--workdir={workdir}")
+    assert again.returncode == 0
+    assert "[1/" not in again.stdout
+    assert again.stdout[again.stdout.index("±") :] == output[output.index("±") :]
+
+
+def test_lanes_and_this_process_give_the_same_numbers_to_the_bit(finished, tmp_path):
+    path, workdir, _ = finished
+    inline = str(tmp_path / "inline")
+    assert tiny.launch(f"--config={path}", f"--workdir={inline}", "--executor=inline").returncode == 0
+    assert records.load_metrics(workdir).equals(records.load_metrics(inline))
+    assert records.load_layers(workdir).equals(records.load_layers(inline))
+    assert records.load(workdir).val_loss.equals(records.load(inline).val_loss)
+
+
+def test_a_sweep_that_grows_runs_only_what_is_new(finished, tmp_path):
+    path, workdir, _ = finished
+    grown = tiny.write(tmp_path, tiny.SWEEP.replace('"seed.init", [0, 1]', '"seed.init", [0, 1, 2]'))
+    before = {cell: os.stat(records.cell_dir(workdir, cell) / "status.json").st_mtime_ns for cell in cells_of(workdir)}
+    done = tiny.launch(f"--config={grown}", f"--workdir={workdir}")
+    assert done.returncode == 0, done.stderr
+    assert "[4/4]" in done.stdout
+    assert before == {cell: os.stat(records.cell_dir(workdir, cell) / "status.json").st_mtime_ns for cell in before}
+    assert tiny.launch(f"--config={path}", f"--workdir={workdir}").returncode == 0
+
+
+def cells_of(workdir):
+    return records.sweep(workdir)["cells"]
+
+
+def start(path, workdir):
+    command = [sys.executable, "-m", "experiments.launch", f"--config={path}", f"--workdir={workdir}", "--lanes=1"]
+    return subprocess.Popen(command, cwd=tiny.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_cell(process):
+    """Reads the launcher's output until the first cell ended."""
+    for line in process.stdout:
+        if line.startswith("["):
+            return
+    raise AssertionError(process.stderr.read())
+
+
+def long_sweep(folder):
+    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", "c.train.steps = 3000"))
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
+    path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
+    process = start(path, workdir)
+    wait_for_cell(process)
+    lanes = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues" in output
+    assert not errors
+    assert psutil.wait_procs(lanes, timeout=10)[1] == []
+    kept = records.finished(workdir, cells_of(workdir))
+    assert 0 < len(kept) < 8
+    again = tiny.launch(f"--config={path}", f"--workdir={workdir}")
+    assert again.returncode == 0
+    assert f"[{8 - len(kept)}/{8 - len(kept)}]" in again.stdout
+
+
+def test_a_killed_launcher_leaves_no_lane_and_nothing_is_lost(tmp_path):
+    path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
+    process = start(path, workdir)
+    wait_for_cell(process)
+    lanes = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    assert psutil.wait_procs(lanes, timeout=10)[1] == []
+    process.communicate(timeout=60)
+    assert records.finished(workdir, cells_of(workdir))
+    assert tiny.launch(f"--config={path}", f"--workdir={workdir}").returncode == 0
+
+
+def test_a_killed_lane_costs_one_program_which_is_tried_again(tmp_path):
+    path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
+    process = start(path, workdir)
+    wait_for_cell(process)
+    for lane in psutil.Process(process.pid).children():
+        lane.kill()
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0
+    assert "retry" in output
+    assert "SIGKILL" in output
+    assert set(records.load(workdir).status) <= {"done", "stuck"}
+
+
+def test_a_second_launcher_says_who_holds_the_workdir(tmp_path):
+    path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
+    process = start(path, workdir)
+    wait_for_cell(process)
+    second = tiny.launch(f"--config={path}", f"--workdir={workdir}")
+    process.kill()
+    process.communicate(timeout=60)
+    assert second.returncode == 2
+    assert f"held by process {process.pid}" in second.stderr
+
+
+WRONG = {
+    "a misspelt key": (["--config.model.widht=64"], "did you mean model.width?"),
+    "a wrong type": (["--config.model.width=wide"], "expected int, got str"),
+    "heads that do not divide": (["--config.model.num_heads=3"], "expected a divisor of model.width = 8"),
+    "an unknown wiring": (["--config.model.wiring=pots"], "did you mean post?"),
+    "DeepNorm with a pre-norm": (
+        ["--config.model.wiring=deepnorm", "--config.model.slots.pre=True"],
+        "the wiring 'deepnorm' has no norm there",
+    ),
+    "depth 0": (["--config.model.num_layers=0"], "expected at least 1"),
+    "an unknown data set": (["--config.data.name=kvj"], "did you mean kjv?"),
+    "a missing sweep file": (["--config=sweeps/depth_stabilty.py"], "did you mean sweeps/depth_stability.py?"),
+    "an unwritable workdir": (["--workdir=/proc/nowhere"], "cannot write in /proc"),
+    "an unknown flag": (["--lane=2"], "did you mean --lanes?"),
+    "an unknown executor": (["--executor=loca"], "did you mean local?"),
+    "two mistakes at once": (["--config.model.widht=1", "--config.optim.nmae=sgd"], "did you mean optim.name?"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_input_is_one_line_status_2_and_nothing_written(tmp_path, wrong):
+    arguments, expected = wrong
+    workdir = tmp_path / "run"
+    done = tiny.launch(f"--config={tiny.write(tmp_path)}", f"--workdir={workdir}", *arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == sum(argument.startswith("--config.") for argument in arguments) or (
+        len(done.stderr.splitlines()) == 1
+    )
+    assert not done.stdout
+    assert not workdir.exists()
+
+
+def test_a_sweep_file_without_get_config(tmp_path):
+    path = tiny.write(tmp_path, '"""A question?"""\n\ndef get_hyper(hyper):\n    return [{}]\n')
+    done = tiny.launch(f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 2
+    assert "expected a function get_config()" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    done = tiny.launch(f"--config={tiny.write(tmp_path)}", f"--workdir={tmp_path / 'run'}", "--dry_run")
+    assert done.returncode == 0
+    assert "8, of which 0 have a result" in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_of_another_sweep_is_refused(finished, tmp_path):
+    _, workdir, _ = finished
+    done = tiny.launch(f"--config={tiny.write(tmp_path, name='other.py')}", f"--workdir={workdir}")
+    assert done.returncode == 2
+    assert "holds the sweep 'tiny'" in done.stderr
+
+
+def test_results_from_other_data_are_refused(finished):
+    path, workdir, _ = finished
+    manifest = records.sweep(workdir)
+    manifest["data"]["markov1"]["fingerprint"] = "0" * 16
+    kept = (records.Path(workdir) / "sweep.json").read_text()
+    records.write_json(records.Path(workdir) / "sweep.json", manifest)
+    done = tiny.launch(f"--config={path}", f"--workdir={workdir}")
+    (records.Path(workdir) / "sweep.json").write_text(kept)
+    assert done.returncode == 2
+    assert "with fingerprint 0000000000000000" in done.stderr
+
+
+def test_sweep_json_says_where_the_numbers_come_from(finished):
+    _, workdir, _ = finished
+    manifest = json.loads((records.Path(workdir) / "sweep.json").read_text())
+    assert manifest["provenance"]["versions"]["jax"]
+    assert manifest["data"]["markov1"]["fingerprint"]
+    assert manifest["command"].startswith("python -m experiments.launch ")
