@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments import records
-from experiments.arms import Report, assemble, table_of
 from experiments.command import Parser, run
-from experiments.curves import CURVES, curves
+from experiments.figures.curves import CURVES, curves
 from experiments.labels import key, say
 from experiments.table_spec import Table
+from experiments.tables.arms import Report, assemble, table_of
 from flax_tx.errors import UserError, nearest
 
 SUFFIXES = (".png", ".pdf", ".svg")
@@ -99,10 +99,10 @@ def main(argv: Sequence[str]) -> None:
     if flags.out.suffix not in SUFFIXES:
         raise UserError(f"out {str(flags.out)!r}: expected a name that ends in {', '.join(SUFFIXES)}")
     report = select(flags.workdir, flags.where, flags.group_by, flags.facet)
-    from experiments import figure  # matplotlib is slow to import, and a mistake above need not wait for it
+    from experiments.figures import drawing  # matplotlib is slow to import, and a mistake above need not wait for it
 
-    drawn = figure.draw(report, curves(report, flags.metric, flags.smooth), flags.metric, flags.smooth)
-    records.write_bytes(flags.out, figure.encode(drawn, flags.out.suffix[1:]))
+    drawn = drawing.draw(report, curves(report, flags.metric, flags.smooth), flags.metric, flags.smooth)
+    records.write_bytes(flags.out, drawing.encode(drawn, flags.out.suffix[1:]))
     print(flags.out)
 
 

@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments import records
-from experiments.arms import columns_of
 from experiments.command import Parser, run
 from experiments.labels import pairs
+from experiments.tables.arms import columns_of
 
 LISTED = 20  # cells of a kind that are named
 STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "red", records.MISSING: "dim"}

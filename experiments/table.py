@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from experiments import latex, markdown, terminal, tidy
-from experiments.arms import assemble
 from experiments.command import Parser, run
 from experiments.table_spec import METRICS
+from experiments.tables import latex, markdown, terminal, tidy
+from experiments.tables.arms import assemble
 from flax_tx.errors import UserError, nearest
 
 FORMATS = {"rich": terminal.as_text, "md": markdown.markdown, "tex": latex.latex, "csv": tidy.csv}

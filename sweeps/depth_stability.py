@@ -18,7 +18,7 @@ def get_config():
     c.data.name = "kjv"
     c.data.seq_len = 32
     c.train.batch_size = 16
-    c.train.steps = 200
+    c.train.steps = 100
     c.optim.schedule = "constant"
     return c
 

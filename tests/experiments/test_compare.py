@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from experiments import compare, figure, records
-from experiments.curves import curves, ema
+from experiments import compare, records
+from experiments.figures import drawing
+from experiments.figures.curves import curves, ema
 from experiments.statistics import estimate
 from flax_tx.errors import UserError
 from tests.experiments import synthetic
@@ -86,7 +87,7 @@ def test_the_picture_is_written_whole_and_twice_the_same(workdir, tmp_path, suff
 
 def test_the_picture_says_how_it_was_made_and_names_each_line_once(workdir):
     report = compare.select(workdir)
-    drawn = figure.draw(report, curves(report, "train_loss", 0.9), "train_loss", 0.9)
+    drawn = drawing.draw(report, curves(report, "train_loss", 0.9), "train_loss", 0.9)
     words = "\n".join(text.get_text() for text in drawn.texts)
     assert "each at its best learning_rate" in words and "95 % t band over 3 seeds" in words and "EMA 0.9" in words
     labels = [text.get_text() for text in drawn.legends[0].get_texts()]
@@ -102,4 +103,4 @@ def test_the_picture_says_how_it_was_made_and_names_each_line_once(workdir):
 
 
 def test_a_dollar_in_a_name_is_a_dollar(workdir):
-    assert figure.plain("a$b$") == r"a\$b\$"
+    assert drawing.plain("a$b$") == r"a\$b\$"

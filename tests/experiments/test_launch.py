@@ -1,7 +1,6 @@
 """The launcher from the outside: a sweep runs, runs no more, survives kills; mistakes are lines and write nothing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -52,11 +51,11 @@ def test_lanes_and_this_process_give_the_same_numbers_to_the_bit(finished, tmp_p
 def test_a_sweep_that_grows_runs_only_what_is_new(finished, tmp_path):
     path, workdir, _ = finished
     grown = tiny.write(tmp_path, tiny.SWEEP.replace('"seed.init", [0, 1]', '"seed.init", [0, 1, 2]'))
-    before = {cell: os.stat(records.cell_dir(workdir, cell) / "status.json").st_mtime_ns for cell in cells_of(workdir)}
+    before = {cell: (records.cell_dir(workdir, cell) / "status.json").stat().st_mtime_ns for cell in cells_of(workdir)}
     done = tiny.launch(f"--config={grown}", f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
     assert "[4/4]" in done.stdout
-    assert before == {cell: os.stat(records.cell_dir(workdir, cell) / "status.json").st_mtime_ns for cell in before}
+    assert before == {cell: (records.cell_dir(workdir, cell) / "status.json").stat().st_mtime_ns for cell in before}
     assert tiny.launch(f"--config={path}", f"--workdir={workdir}").returncode == 0
 
 

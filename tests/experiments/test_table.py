@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from experiments import records, table
-from experiments.arms import Place, assemble
-from experiments.caption import HELD, caption
 from experiments.table_spec import METRICS, Table, problems
-from experiments.tidy import tidy
+from experiments.tables.arms import Place, assemble
+from experiments.tables.caption import HELD, caption
+from experiments.tables.tidy import tidy
 from flax_tx.config import knobs
 from flax_tx.errors import UserError
 from tests.experiments import synthetic
@@ -272,7 +272,7 @@ def test_mistakes_are_one_line(workdir, arguments, expected):
 
 
 def test_the_command_exits_2_with_one_line_and_needs_no_jax(tmp_path):
-    code = "import sys, experiments.table, experiments.status, experiments.compare, experiments.figure\n"
+    code = "import sys, experiments.table, experiments.status, experiments.compare, experiments.figures.drawing\n"
     code += "sys.exit(bool({'jax', 'flax'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     command = [sys.executable, "-m", "experiments.table", f"--workdir={tmp_path}"]

@@ -2,9 +2,9 @@
 
 import re
 
-from experiments.arms import Report
-from experiments.caption import COMMANDS, caption
-from experiments.faces import MARKS, Face, grids, title
+from experiments.tables.arms import Report
+from experiments.tables.caption import COMMANDS, caption
+from experiments.tables.faces import MARKS, Face, grids, title
 
 
 def markdown(report: Report) -> str:

@@ -4,8 +4,8 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 
-from experiments.arms import Report, columns_of
 from experiments.labels import short_names
+from experiments.tables.arms import Report, columns_of
 
 USEFUL_SEEDS = 5
 
@@ -55,8 +55,9 @@ def _together(report: Report) -> Iterator[str]:
 
 
 def _sources(report: Report) -> Iterator[str]:
-    devices = sorted({device for (device,) in columns_of(report.frame, ("device",)) if device})
-    if len(devices) > 1:
-        yield f"cells ran on different devices: {', '.join(devices)}"
+    for field in ("device", "commit", "jax"):
+        if field in report.frame and report.frame[field].nunique() > 1:
+            found = sorted(report.frame[field].dropna().unique())
+            yield f"cells differ in {field}: {', '.join(str(value)[:12] for value in found)}"
     if (report.manifest["provenance"].get("git") or {}).get("dirty"):
         yield "the working tree had uncommitted changes"

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy import special
 
 from experiments import records
-from experiments.arms import Arm, Report
 from experiments.statistics import LEVEL
+from experiments.tables.arms import Arm, Report
 from flax_tx.errors import UserError, nearest
 
 CURVES = ("train_loss", "grad_norm", "learning_rate")

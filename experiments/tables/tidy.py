@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.arms import BAD, Arm, Report
 from experiments.labels import say
 from experiments.statistics import wilson
+from experiments.tables.arms import BAD, Arm, Report
 
 
 def tidy(report: Report) -> pd.DataFrame:

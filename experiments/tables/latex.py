@@ -4,9 +4,9 @@ import unicodedata
 
 import pandas as pd
 
-from experiments.arms import Report
-from experiments.caption import COMMANDS, caption
-from experiments.faces import Face, Grid, grids, title
+from experiments.tables.arms import Report
+from experiments.tables.caption import COMMANDS, caption
+from experiments.tables.faces import Face, Grid, grids, title
 
 SIGNS = {
     **{character: f"\\{character}" for character in "&%$#_{}"},

@@ -12,11 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.arms import Report
-from experiments.caption import unit
-from experiments.curves import Curve
-from experiments.faces import face, title
+from experiments.figures.curves import Curve
 from experiments.labels import pairs, say, short_names
+from experiments.tables.arms import Report
+from experiments.tables.caption import unit
+from experiments.tables.faces import face, title
 
 OKABE_ITO = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2, 1, 2, 1, 2)))

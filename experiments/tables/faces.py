@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.arms import BAD, Arm, Place, Report
 from experiments.labels import pairs, say, short_names
+from experiments.tables.arms import BAD, Arm, Place, Report
 
 NOT_PLANNED = "–"
 MARKS = {"better": "▲", "worse": "▼", "not separated": "≈"}

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from experiments.arms import BAD, Report, columns_of
-from experiments.faces import MARKS
 from experiments.labels import count, pairs, say, short_names
-from experiments.lint import lint
 from experiments.statistics import wilson
 from experiments.table_spec import METRICS
+from experiments.tables.arms import BAD, Report, columns_of
+from experiments.tables.faces import MARKS
+from experiments.tables.lint import lint
 
 ITEM = {"lm": "token", "classify": "document"}
 HELD = {  # field -> what it is called in "held fixed"

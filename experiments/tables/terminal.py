@@ -8,9 +8,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from experiments.arms import Report
-from experiments.caption import caption
-from experiments.faces import MARKS, NOT_PLANNED, Face, Grid, grids, title
+from experiments.tables.arms import Report
+from experiments.tables.caption import caption
+from experiments.tables.faces import MARKS, NOT_PLANNED, Face, Grid, grids, title
 
 STYLES = {"better": "bold green", "worse": "red", "not separated": "default", "": "default"}
 UNBOUNDED = 10_000

@@ -1,0 +1,1 @@
+"""From records to a picture: curves of arms, and how they are drawn."""
