@@ -12,17 +12,18 @@ from flax_tx import config
 
 def get_config():
     c = config.default()
-    c.model.width = 64
+    c.model.width = 32
+    c.model.embed_scale = 0.3
     c.model.segments = (
         {"num_layers": 1, "num_heads": 4, "num_ffn": 2},
         {"num_layers": 1, "num_heads": 8, "num_ffn": 4},
     )
     c.model.num_layers = 2
     c.data.name = "bbc_news"
-    c.data.seq_len = 256
-    c.train.batch_size = 16
+    c.data.seq_len = 128
+    c.train.batch_size = 32
     c.train.steps = 300
-    c.optim.warmup_steps = 20.0
+    c.optim.warmup_steps = 30.0
     return c
 
 
@@ -31,7 +32,7 @@ def get_hyper(hyper):
         [
             hyper.sweep("model.wiring", ["post", "pre", "sandwich", "deepnorm", "none"]),
             hyper.sweep("model.norm.kind", ["layernorm", "rmsnorm"]),
-            hyper.sweep("optim.learning_rate", [1e-3, 3e-3]),
+            hyper.sweep("optim.learning_rate", [3e-3, 1e-2]),
             hyper.zipit([hyper.sweep("seed.init", range(3)), hyper.sweep("seed.data", range(3))]),
         ]
     )

@@ -9,6 +9,6 @@ import pytest
 def compilation_cache(tmp_path_factory):
     """A fresh compilation cache, in this process and in every process that a test starts."""
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("xla"))
-    from experiments import engine
+    from experiments import compiled
 
-    engine.cache_compilations()
+    compiled.cache_compilations()

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 def run(workdir: str, programs: dict[str, list[str]], lanes: int = 1) -> Iterator[dict]:
     """The events of all programs, one after the other, on lane 0."""
-    from experiments import engine  # JAX enters the process only where programs run
+    from experiments import compiled, engine  # JAX enters the process only where programs run
 
-    engine.cache_compilations()
+    compiled.cache_compilations()
     for program, cells in programs.items():
         yield {"event": "program", "program": program, "cells": len(cells), "lane": 0}
         for event in engine.run_cells(workdir, cells):

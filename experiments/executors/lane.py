@@ -23,9 +23,9 @@ def main(workdir: str, core: int) -> None:
     pin(core)
     programs: queue.Queue = queue.Queue()
     threading.Thread(target=listen, args=(programs,), daemon=True).start()
-    from experiments import engine
+    from experiments import compiled, engine
 
-    engine.cache_compilations()
+    compiled.cache_compilations()
     while True:
         print(engine.to_line({"event": "idle"}), file=output)
         for event in engine.run_cells(workdir, programs.get()["cells"]):

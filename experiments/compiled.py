@@ -1,0 +1,86 @@
+"""What the cells of one program share: its functions, compiled before the first cell starts, and its data set."""
+
+import functools
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import provenance
+from flax_tx import data, train
+from flax_tx.config import Config, split
+from flax_tx.data import Description, batches
+from flax_tx.values import values
+
+# On CPU one core computes one cell, so that its numbers do not depend on how many cores there are.
+# Optimisation level 1 compiles faster than 3 and the code is as fast: the time is in matrix products.
+COMPILE = {"xla_cpu_multi_thread_eigen": False, "xla_backend_optimization_level": 1}
+# What runs rarely is better compiled quickly than well.
+COMPILE_QUICKLY = COMPILE | {"xla_cpu_use_fusion_emitters": False}
+
+
+def cache_compilations() -> None:
+    """Keeps every compiled program on disk, whatever its size and its time."""
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path("~/.cache/flax_tx/xla").expanduser()
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The functions of a program, ready to be called with any of its cells, and what they took to compile."""
+
+    program: train.Program
+    about: Description
+    arrays: dict
+    held_out: dict  # split -> (arrays of whole batches, how many sequences are real)
+    init: Any
+    chunk: Any
+    diagnose: Any
+    evaluate: Any
+    commit: str | None  # of the code that trains
+    seconds: float
+
+
+def compile_program(config: Config) -> Compiled:
+    """Everything that the cells of a program share, compiled before the first of them starts."""
+    started = time.perf_counter()
+    structure, about = split(config)[0], data.describe(config.data)
+    program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
+    arrays = jax.device_put(data.load(config.data))
+    held_out = {name: hold_out(config, arrays, name) for name in ("validation", "test")}
+    numbers = values(config)
+    init = compiled(train.init, program, COMPILE_QUICKLY)
+    state = jax.eval_shape(functools.partial(train.init, program), numbers)
+    shapes = (numbers, arrays, state)
+    return Compiled(
+        program,
+        about,
+        arrays,
+        held_out,
+        init.lower(numbers).compile(),
+        compiled(train.chunk, program, COMPILE, donate_argnums=2).lower(*shapes, np.int32(1)).compile(),
+        compiled(train.diagnose, program, COMPILE_QUICKLY).lower(*shapes).compile(),
+        compiled(train.evaluate, program, COMPILE),
+        provenance.git().get("commit"),
+        time.perf_counter() - started,
+    )
+
+
+def compiled(function, program: train.Program, options: dict, **kwargs):
+    """A training function of a program under jit; options that only a CPU has are for a CPU."""
+    options = options if jax.default_backend() == "cpu" else None
+    return jax.jit(functools.partial(function, program), compiler_options=options, **kwargs)
+
+
+def hold_out(config: Config, arrays: dict, name: str) -> tuple[dict, int]:
+    """The held-out sequences of a split as whole batches, the last one filled up, and how many there are."""
+    found = jax.device_get(batches.held_out(config.data, arrays, name, config.train.eval_windows))
+    count, size = len(found["inputs"]), min(config.train.batch_size, len(found["inputs"]))
+    rows = np.arange(-(-count // size) * size) % count
+    return {key: array[rows].reshape(-1, size, *array.shape[1:]) for key, array in found.items()}, count
