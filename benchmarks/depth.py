@@ -33,12 +33,12 @@ class Cell:
     """The default cell at a depth. Its seeds are its core's, so that no two lanes train the same one."""
 
     def __init__(self, depth: int, core: int):
-        from experiments import engine
+        from experiments import compiled
         from flax_tx.config import resolve
         from flax_tx.values import values
 
         self.config, _ = resolve({"model.num_layers": depth, "seed.init": core, "seed.data": core})
-        self.compiled, self.numbers = engine.compile_program(self.config), values(self.config)
+        self.compiled, self.numbers = compiled.compile_program(self.config), values(self.config)
         self.state = self.compiled.init(self.numbers)
 
     def about(self) -> dict:

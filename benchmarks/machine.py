@@ -28,7 +28,7 @@ class Worker:
     """A module of this package in a process that shares nothing with the others. `about`: what it says of itself."""
 
     def __init__(self, module: str, *arguments: object):
-        self.name, self.log = module, tempfile.TemporaryFile("w+")
+        self.name, self.log = module, tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in stop)
         environment = {name: value for name, value in os.environ.items() if name not in DROPPED}
         self.process = subprocess.Popen(
             [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
@@ -103,7 +103,7 @@ def multiply(shape: tuple[int, int, int]) -> Callable[[], object]:
     """A float32 product (M, K) (K, N) on one core, ready to be called."""
     import jax
 
-    from experiments.engine import COMPILE
+    from experiments.compiled import COMPILE
 
     rows, inner, columns = shape
     left, right = (jax.random.normal(jax.random.key(0), size) for size in ((rows, inner), (inner, columns)))

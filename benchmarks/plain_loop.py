@@ -18,7 +18,7 @@ from flax_tx import data
 from flax_tx.config import resolve
 from flax_tx.schema import Model
 
-LOG_EVERY = 50  # steps between two looks at the loss, each of which waits for the device
+LOG_EVERY = 25  # steps between two looks at the loss, each of which waits for the device
 
 
 class Block(nn.Module):

@@ -32,7 +32,7 @@ SAME_SIZE = 0.02  # how far the parameter counts of two equal models may lie apa
 
 @dataclass(frozen=True)
 class Plan:
-    """How often and how long. `seconds` is the window of an arm in one round, `depths` how often a depth is compiled."""
+    """`seconds` is the window of an arm in one round, `depths` how often each depth is compiled."""
 
     rounds: int = 5
     seconds: float = 6.0
@@ -49,8 +49,9 @@ class Table:
 
     def rich(self) -> RichTable:
         table = RichTable(title=self.title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+        table.collapse_padding, table.pad_edge = True, False
         for index, name in enumerate(self.header):
-            table.add_column(name, justify="right" if index else "left")
+            table.add_column(name, justify="right" if index else "left", no_wrap=True)
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -70,7 +71,7 @@ class Spread:
 
     def show(self, form: str, factor: float = 1.0) -> str:
         median, low, high = (format(factor * number, form) for number in (self.median, self.low, self.high))
-        return f"{median} ({low} to {high})"
+        return f"{median} ({low}–{high})"
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -158,12 +159,8 @@ def at_depth(depth: int, plan: Plan) -> dict:
 
 def speeds(found: dict) -> Table:
     """Tokens/s of every arm, beside the plain loop and the ceiling."""
-    rounds, flops, count = found["rounds"], found["flops_per_token"], found["cores"]
-    names = {
-        "plain": f"plain Flax loop, {count} cores",
-        "lanes": f"flax_tx, {count} lanes",
-        "diagnosed": f"flax_tx, {count} lanes, diagnostics on",
-    }
+    rounds, flops = found["rounds"], found["flops_per_token"]
+    names = {"plain": "plain Flax loop", "lanes": "flax_tx", "diagnosed": "flax_tx, diagnosed"}
     rows = []
     for arm, name in names.items():
         speed = Spread(one[arm] for one in rounds)
@@ -172,9 +169,9 @@ def speeds(found: dict) -> Table:
         numbers = (f"{speed.median:,.0f}", f"{speed.low:,.0f}", f"{speed.high:,.0f}", f"{ratio.median:.2f}")
         rows.append((name, *numbers, f"{flops * speed.median / 1e9:.0f}", f"{share.median:.0%}"))
     ceiling = Spread(one["ceiling"] for one in rounds).median
-    rows.append((f"largest matmul, {count} cores", "", "", "", "", f"{ceiling / 1e9:.0f}", "100%"))
-    header = ("", "tokens/s", "min", "max", "× plain loop", "GFLOP/s", "of the ceiling")
-    return Table(f"Training speed, {len(rounds)} rounds", header, rows)
+    rows.append(("matmul ceiling", "", "", "", "", f"{ceiling / 1e9:.0f}", "100%"))
+    header = ("", "tokens/s", "min", "max", "× plain", "GFLOP/s", "of ceiling")
+    return Table(f"Training speed on {found['cores']} cores, median of {len(rounds)}", header, rows)
 
 
 def depths(found: dict) -> Table:
@@ -185,8 +182,8 @@ def depths(found: dict) -> Table:
         program = Spread(sum(one["compile_seconds"].values()) for one in runs)
         layer = Spread(one["seconds_per_step_and_layer"] for one in runs)
         rows.append((depth, chunk.show(".1f"), program.show(".1f"), layer.show(".2f", 1000)))
-    header = ("layers", "compile training, s", "compile the whole program, s", "step, ms per layer")
-    return Table(f"Depth, one lane, cold caches, {len(runs)} fresh processes each", header, rows)
+    header = ("layers", "train function, s", "whole program, s", "step per layer, ms")
+    return Table(f"Compiling and training on one core, median of {len(runs)}", header, rows)
 
 
 def targets(found: dict) -> Table:
@@ -211,7 +208,8 @@ def page(found: dict, tables: list[Table]) -> str:
         "command": f"`{found['command']}`",
         "date": source["created"],
         "commit": source["git"].get("commit", "unknown") + changes,
-        "machine": f"{source['cpu']}, {found['cores']} cores, {source['memory_gb']} GB, load {found['load']:.1f} at start",
+        "machine": f"{source['cpu']}, {found['cores']} cores, {source['memory_gb']} GB",
+        "load at the start": f"{found['load']:.1f}",
         "versions": f"Python {source['python']}, {versions}",
         "parameters": "{plain:,} (plain loop), {flax_tx:,} (flax_tx)".format(**found["params"]),
     }

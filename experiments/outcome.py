@@ -7,7 +7,6 @@ import numpy as np
 
 from experiments.compiled import Compiled
 from flax_tx import cost
-from flax_tx.config import Config
 from flax_tx.data import Description
 
 STUCK = 0.03  # a cell that made less of the progress from H1 to the reference than this never left the unigrams
