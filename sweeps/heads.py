@@ -1,4 +1,4 @@
-"""How many heads? At fixed width more heads are narrower heads; at fixed head width they are more parameters.
+"""How many heads, at fixed width (more are narrower) and at fixed head width (more are more parameters)?
 
 paper     Attention Is All You Need (Vaswani et al. 2017, arXiv 1706.03762), table 3 rows A; Low-Rank Bottleneck
           (Bhojanapalli et al. 2020, arXiv 2002.07028)
