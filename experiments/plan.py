@@ -14,7 +14,7 @@ from experiments.labels import key
 from experiments.sweep_file import SweepFile
 from experiments.table_spec import Table
 from flax_tx import cost, data
-from flax_tx.config import Config, identity, resolve, split, to_dict
+from flax_tx.config import Config, broken_rules, identity, put, resolve, split, to_dict
 from flax_tx.data import Description
 from flax_tx.errors import UserError
 
@@ -109,6 +109,8 @@ def describe_data(configs: list[Config]) -> tuple[dict[str, Description], list[s
         problems += wrong
         if not wrong:
             about[data_key(config)] = data.describe(config.data)
+            resolved = put(config, {"data.task": about[data_key(config)].task})  # auto, of the catalogue
+            problems += broken_rules(resolved)
     return about, problems
 
 

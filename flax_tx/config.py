@@ -69,7 +69,7 @@ def coerce(value: Any, annotation: Any) -> Any:
         if type(value) in kinds:
             return value
     elif float in kinds:
-        return float(value)
+        return float(value) + 0.0  # -0.0 is 0.0
     elif int in kinds and value == int(value):
         return int(value)
     raise TypeError

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
+from flax_tx.data import NAMES
 from flax_tx.schema import Config, Model
 from flax_tx.wiring import GAINS, SLOTS, WIRINGS, Learned, same_slots
 
@@ -69,8 +70,11 @@ def warmup_fits(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
 
 
 def language_models_are_causal(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
-    if config.model.causal is False and config.data.task == "lm":
-        yield "model.causal = False: a language model (data.task = 'lm') would see its targets; expected True or None"
+    task, name = config.data.task, config.data.name
+    if task == "auto" and name in NAMES:
+        task = NAMES[name].task
+    if config.model.causal is False and task == "lm":
+        yield f"model.causal = False: a language model (of {name}) would see its targets; expected True or None"
 
 
 RULES = (

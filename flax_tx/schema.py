@@ -76,11 +76,11 @@ class Model:
     norm: Norm = group(Norm)
     slots: Slots = group(Slots)
     gains: Gains = group(Gains)
-    width: int = knob(64, "D, the width of the residual stream", low=1)
+    width: int = knob(64, "D, the width of the residual stream", low=1, high=2**17)
     num_layers: int = knob(6, "L, the number of blocks", low=1, high=10_000)
-    num_heads: int = knob(4, "H, the attention heads", low=1)
-    head_dim: int | None = knob(None, "width of a head; None: width / num_heads", low=1)
-    mlp_dim: int | None = knob(None, "hidden width of a feed-forward sublayer; None: 4 * width", low=1)
+    num_heads: int = knob(4, "H, the attention heads", low=1, high=2**17)
+    head_dim: int | None = knob(None, "width of a head; None: width / num_heads", low=1, high=2**17)
+    mlp_dim: int | None = knob(None, "hidden width of a feed-forward sublayer; None: 4 * width", low=1, high=2**20)
     num_ffn: int = knob(1, "feed-forward sublayers in a block", low=0, high=64)
     activation: str = knob("gelu", "of the feed-forward sublayers", among=ACTIVATIONS)
     bias: bool = knob(False, "a bias in every kernel of attention and feed-forward")
@@ -91,7 +91,9 @@ class Model:
     embed_scale: float = knob(1.0, "standard deviation of the initial token embedding", above=0, data=True)
     dropout: Dropout = group(Dropout)
     dtype: str = knob("float32", "of activations; parameters and norms stay in float32", among=DTYPES)
-    unroll: int = knob(8, "segments up to this depth are unrolled when compiled, deeper ones are a loop", low=1)
+    unroll: int = knob(
+        8, "segments up to this depth are unrolled when compiled, deeper ones are a loop", low=1, high=10_000
+    )
     segments: tuple = knob((), "runs of equal blocks: dicts of num_layers and the fields that differ")
 
     def holds(self, slot: str) -> bool:
@@ -128,10 +130,10 @@ class Optim:
 class Train:
     """How long, how much, and on what loss."""
 
-    steps: int = knob(300, "optimiser steps", low=1)
-    batch_size: int = knob(16, "sequences in a batch", low=1)
-    chunk_steps: int = knob(50, "steps in one call of the compiled program", low=1)
-    eval_windows: int = knob(256, "held-out windows (language models) or at most so many documents", low=2)
+    steps: int = knob(300, "optimiser steps", low=1, high=2**31 - 1)
+    batch_size: int = knob(16, "sequences in a batch", low=1, high=2**24)
+    chunk_steps: int = knob(50, "steps in one call of the compiled program", low=1, high=2**20)
+    eval_windows: int = knob(256, "held-out windows (language models) or at most so many documents", low=2, high=2**24)
     label_smoothing: float = knob(0.0, "mass spread over all classes", low=0, below=1, data=True, off=0.0)
     z_loss: float = knob(0.0, "times the mean of log²Z", low=0, data=True, off=0.0)
     diagnostics: bool = knob(True, "per-layer statistics at the end of every chunk")
@@ -143,7 +145,7 @@ class Data:
 
     name: str = knob("kjv", "a data set of ours, or any name of the TFDS catalogue")
     task: str = knob("auto", "what is learned from it", among=("auto", "lm", "classify"))
-    seq_len: int = knob(64, "tokens in a sequence", low=2)
+    seq_len: int = knob(64, "tokens in a sequence", low=2, high=2**20)
     vocab_size: int = knob(32, "symbols of a synthetic task", low=2, high=256)
     strength: float = knob(0.0, "predictable share of a synthetic task; 0: the task's own", low=0, high=1)
 

@@ -1,4 +1,4 @@
-"""A lane: a process that owns one device, takes programs from its standard input and says what happens on its output.
+"""A lane: a process that owns one core, takes programs from its standard input and says what happens on its output.
 
     python -m experiments.executors.lane WORKDIR CORE
 
@@ -21,6 +21,7 @@ def main(workdir: str, core: int) -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints goes to the log
     pin(core)
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a lane owns a core; several of them must not share one GPU
     programs: queue.Queue = queue.Queue()
     threading.Thread(target=listen, args=(programs,), daemon=True).start()
     from experiments import compiled, engine

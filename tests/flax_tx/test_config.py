@@ -1,0 +1,196 @@
+"""What a user wrote becomes one checked Config, or every problem at once; no JAX."""
+
+import functools
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flax_tx import config
+from flax_tx.config import Config, freeze, identity, knobs, resolve, split, to_dict
+from flax_tx.errors import UserError
+from tests.flax_tx import changes
+
+TINY = {"model.width": 16, "model.num_layers": 2, "model.num_heads": 2, "train.steps": 20}
+EVERY_KNOB = pytest.mark.parametrize("name", knobs())
+
+MISTAKES = [
+    ({"model.widht": 32}, ["model.widht = 32", "no such field", "did you mean model.width?"]),
+    ({"depth": 3}, ["depth = 3", "no such field"]),
+    ({"optim.num_layers": 3}, ["optim.num_layers = 3", "did you mean model.num_layers?"]),
+    ({"model.width": "64"}, ["model.width = '64'", "expected int", "got str"]),
+    ({"model.width": 64.5}, ["model.width = 64.5", "expected int", "got float"]),
+    ({"model.width": True}, ["model.width = True", "expected int", "got bool"]),
+    ({"model.width": None}, ["model.width = None", "expected int"]),
+    ({"model.width": 0}, ["model.width = 0", "at least 1"]),
+    ({"model.width": 10**12}, ["model.width = 1000000000000", "expected at most"]),
+    ({"model.bias": 1}, ["model.bias = 1", "expected bool"]),
+    ({"model.norm.scale": "yes"}, ["model.norm.scale = 'yes'", "expected bool or None"]),
+    ({"model.num_layers": 0}, ["model.num_layers = 0", "at least 1"]),
+    ({"model.num_layers": 10**30}, ["model.num_layers = 1" + 30 * "0", "at most 10000"]),
+    ({"model.wiring": "prenorm"}, ["model.wiring = 'prenorm'", "expected one of post, pre,", "did you mean"]),
+    ({"model.wiring": "deep-norm"}, ["did you mean deepnorm?"]),
+    ({"model.wiring": ["pre"]}, ["model.wiring = ['pre']", "expected str", "got list"]),
+    ({"model.norm.eps": 0}, ["model.norm.eps = 0", "more than 0"]),
+    ({"model.dropout.branch": 1}, ["model.dropout.branch = 1", "less than 1"]),
+    ({"optim.learning_rate": float("nan")}, ["optim.learning_rate = nan", "finite"]),
+    ({"optim.learning_rate": float("inf")}, ["optim.learning_rate = inf", "finite"]),
+    ({"optim.learning_rate": -1}, ["optim.learning_rate = -1", "at least 0"]),
+    ({"optim.learning_rate": 10**400}, ["optim.learning_rate = 1", "expected float"]),
+    ({"seed.init": -1}, ["seed.init = -1", "at least 0"]),
+    ({"seed.data": 2**31}, ["seed.data = 2147483648", "at most 2147483647"]),
+    ({"model.num_heads": 7}, ["model.num_heads = 7", "a divisor of model.width = 64", "did you mean 8?"]),
+    ({"model.positions": "rotary", "model.head_dim": 5}, ["model.positions = 'rotary'", "even", "got 5"]),
+    ({"model.wiring": "deepnorm", "model.slots.pre": True}, ["model.slots.pre = True", "'deepnorm' has no norm there"]),
+    ({"model.wiring": "sandwich", "model.slots.main": True}, ["model.slots.main = True", "'sandwich'", "'custom'"]),
+    ({"model.wiring": "pre", "model.slots.branch": True}, ["model.slots.branch = True", "it is the wiring 'sandwich'"]),
+    ({"model.wiring": "rezero", "model.gains.branch": 0.5}, ["model.gains.branch = 0.5", "'rezero' learns this gain"]),
+    ({"optim.warmup_steps": 301}, ["optim.warmup_steps = 301", "at most train.steps = 300"]),
+    ({"model.causal": False, "data.task": "lm"}, ["model.causal = False", "language model"]),
+    ({"model.causal": False, "data.name": "kjv"}, ["model.causal = False", "language model"]),
+    ({"model.segments": [{"num_layers": 5}]}, ["model.num_layers = 6", "expected 5"]),
+    ({"model.segments": [{"num_layer": 6}]}, ["model.segments[0].num_layer = 6", "did you mean num_layers?"]),
+    ({"model.segments": [{"width": 32}]}, ["model.segments[0].width = 32", "not a field of a segment"]),
+    ({"model.segments": [{"num_heads": -1}]}, ["model.segments[0].num_heads = -1", "at least 1"]),
+    ({"model.segments": ["6"]}, ["model.segments[0] = '6'", "expected a dict"]),
+    ({"model.segments": "post"}, ["model.segments = 'post'", "expected tuple"]),
+]
+
+
+@EVERY_KNOB
+def test_a_default_has_the_type_of_its_field(name):
+    field = knobs()[name]
+    coerced = config.coerce(field.default, field.type)
+    assert type(coerced) is type(field.default)
+    assert coerced == field.default
+
+
+def test_the_default_config_is_the_schema():
+    assert freeze(config.default()) == Config()
+    assert config.default().is_locked
+    assert set(config.flatten(config.default())) == set(knobs())
+
+
+@pytest.mark.parametrize(("values", "fragments"), MISTAKES, ids=lambda item: " ".join(item))
+def test_a_mistake_gives_one_line_that_says_it_all(values, fragments):
+    _, problems = resolve(values)
+    assert len(problems) == 1, problems
+    for fragment in fragments:
+        assert fragment in problems[0]
+
+
+def test_all_mistakes_are_reported_at_once():
+    segments = [{"num_heads": 0, "widht": 3}, 7]
+    wrong = {"model.widht": 1, "model.num_layers": 0, "optim.name": "adm", "seed.init": -1, "model.segments": segments}
+    with pytest.raises(UserError) as raised:
+        freeze(wrong)
+    starts = [line.split(" = ")[0] for line in raised.value.problems]
+    inside = ["model.segments[0].num_heads", "model.segments[0].widht", "model.segments[1]"]
+    assert starts == ["model.widht", "model.num_layers", "optim.name", "seed.init", *inside]
+
+
+def test_all_contradictions_are_reported_at_once():
+    wrong = {"model.wiring": "rezero", "model.slots.main": True, "model.gains.branch": 1, "model.num_heads": 5}
+    _, problems = resolve(wrong | {"optim.warmup_steps": 1e6})
+    assert sorted(line.split(" = ")[0] for line in problems) == [
+        "model.gains.branch",
+        "model.num_heads",
+        "model.slots.main",
+        "optim.warmup_steps",
+    ]
+
+
+def test_a_segment_is_checked_like_a_model():
+    _, problems = resolve({"model.num_layers": 2, "model.segments": [{"num_heads": 3}, {"wiring": "none"}]})
+    assert [line.split(":")[0] for line in problems] == ["model.num_heads = 3"]
+
+
+def test_one_and_one_point_zero_are_the_same_cell():
+    whole, real = ({"optim.learning_rate": one, "model.width": 64 * one} for one in (1, 1.0))
+    assert freeze(whole) == freeze(real)
+    assert identity(freeze(whole)) == identity(freeze(real))
+
+
+def test_zero_and_minus_zero_are_the_same_cell():
+    plus, minus = (freeze({"optim.weight_decay": zero}) for zero in (0.0, -0.0))
+    assert plus == minus
+    assert identity(plus) == identity(minus)
+
+
+def test_fields_of_a_segment_have_no_order():
+    one, other = ({"model": {"num_layers": 1, "segments": [fields]}} for fields in (SEGMENT, SEGMENT[::-1]))
+    assert freeze(one) == freeze(other)
+
+
+SEGMENT = [("num_heads", 8), ("num_ffn", 2), ("dropout", {"branch": 0.1})]
+
+
+def of(values):
+    found, problems = resolve(TINY | values)
+    assert not problems
+    return found
+
+
+@EVERY_KNOB
+def test_every_knob_is_part_of_the_identity(name):
+    value, context = changes.ALL[name]
+    before, after = of(context), of(context | {name: value})
+    if name != "model.segments":
+        assert functools.reduce(getattr, name.split("."), after) == value
+    assert identity(before) != identity(after)
+
+
+@EVERY_KNOB
+def test_only_numbers_that_are_data_share_a_structure(name):
+    value, context = changes.ALL[name]
+    field = knobs()[name]
+    before, after = split(of(context)), split(of(context | {name: value}))
+    apart = field.default is None or field.metadata.get("off") == field.default
+    shared = field.metadata.get("data", False) and not apart
+    assert (before[0] == after[0]) is shared
+    assert (hash(before[0]) == hash(after[0])) is shared
+    if field.metadata.get("data"):
+        other = split(of(context | {name: value + 1 if field.type is int else value / 2}))
+        assert other[0] == after[0] and hash(other[0]) == hash(after[0])
+        assert {key for key in after[1] if after[1][key] != other[1][key]} == {name}
+        assert after[1][name] == value
+
+
+def test_numbers_of_a_segment_are_data_too():
+    one, two, off, other = (
+        split(of({"model.segments": [{"num_layers": 2, **fields}]}))[0]
+        for fields in (
+            {"dropout": {"branch": 0.1}},
+            {"dropout": {"branch": 0.2}},
+            {"dropout": {"branch": 0.0}},
+            {"dropout": {"branch": 0.1}, "num_heads": 4},
+        )
+    )
+    assert one == two
+    assert len({one, off, other}) == 3
+
+
+NAMES = st.sampled_from([*knobs(), "model", "segments"]) | st.text("abcdehilmnoprtw._", max_size=12)
+CHOICES = sorted({name for field in knobs().values() for name in field.metadata.get("among", ())})
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(0, 8)
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from([*CHOICES, 10**400])
+)
+JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sets(st.sampled_from([*changes.ALL])), st.dictionaries(NAMES, JSON, max_size=2))
+def test_anything_gives_a_config_that_json_keeps_or_problems(right, odd):
+    found, problems = resolve({name: changes.ALL[name][0] for name in right} | odd)
+    assert all("\n" not in line and " = " in line for line in problems)
+    if not problems:
+        again = freeze(json.loads(json.dumps(to_dict(found))))
+        assert again == found and hash(again) == hash(found) and identity(again) == identity(found)
+        assert split(split(found)[0])[0] == split(found)[0]
