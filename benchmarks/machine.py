@@ -103,11 +103,11 @@ def multiply(shape: tuple[int, int, int]) -> Callable[[], object]:
     """A float32 product (M, K) (K, N) on one core, ready to be called."""
     import jax
 
-    from experiments.compiled import COMPILE
+    from flax_tx.compilation import COMPILE, known
 
     rows, inner, columns = shape
     left, right = (jax.random.normal(jax.random.key(0), size) for size in ((rows, inner), (inner, columns)))
-    product = jax.jit(lambda a, b: a @ b, compiler_options=COMPILE).lower(left, right).compile()
+    product = jax.jit(lambda a, b: a @ b, compiler_options=known(COMPILE)).lower(left, right).compile()
     return lambda: product(left, right).block_until_ready()
 
 

@@ -12,15 +12,10 @@ import numpy as np
 
 from experiments import provenance
 from flax_tx import data, train
+from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, known
 from flax_tx.config import Config, split
 from flax_tx.data import Description, batches
 from flax_tx.values import values
-
-# On CPU one core computes one cell, so that its numbers do not depend on how many cores there are.
-# Optimisation level 1 compiles faster than 3 and the code is as fast: the time is in matrix products.
-COMPILE = {"xla_cpu_multi_thread_eigen": False, "xla_backend_optimization_level": 1}
-# What runs rarely is better compiled quickly than well.
-COMPILE_QUICKLY = COMPILE | {"xla_cpu_use_fusion_emitters": False}
 
 
 def cache_compilations() -> None:
@@ -73,9 +68,8 @@ def compile_program(config: Config) -> Compiled:
 
 
 def compiled(function, program: train.Program, options: dict, **kwargs):
-    """A training function of a program under jit; options that only a CPU has are for a CPU."""
-    options = options if jax.default_backend() == "cpu" else None
-    return jax.jit(functools.partial(function, program), compiler_options=options, **kwargs)
+    """A training function of a program under jit."""
+    return jax.jit(functools.partial(function, program), compiler_options=known(options), **kwargs)
 
 
 def hold_out(config: Config, arrays: dict, name: str) -> tuple[dict, int]:

@@ -53,7 +53,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one mapping with dotted names; a list or tuple stays a value."""
     flat = {}
     for name, value in values.items():
-        nested = isinstance(value, Mapping | ConfigDict)
+        nested = isinstance(value, Mapping | ConfigDict) and len(value)
         flat |= flatten(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
     return flat
 

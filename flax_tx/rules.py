@@ -16,26 +16,33 @@ SEGMENT_FIELDS = tuple(
 )
 
 
+def where(config: Config, index: int, name: str) -> str:
+    """The field that gives block `index` its value: the segment's where it sets it, else the model's."""
+    segments = config.model.segments
+    return f"model.segments[{index}].{name}" if segments and name in dict(segments[index]) else f"model.{name}"
+
+
 def heads_divide_width(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
-    for block in blocks:
+    for index, block in enumerate(blocks):
         width, heads = block.width, block.num_heads
         if block.head_dim is None and width % heads:
             near = min((n for n in range(1, width + 1) if width % n == 0), key=lambda n: abs(n - heads))
             yield (
-                f"model.num_heads = {heads}: expected a divisor of model.width = {width}, or a model.head_dim"
-                f"; did you mean {near}?"
+                f"{where(config, index, 'num_heads')} = {heads}: expected a divisor of model.width = {width}, "
+                f"or a model.head_dim; did you mean {near}?"
             )
 
 
 def rotary_turns_pairs(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
-    for block in blocks:
+    for index, block in enumerate(blocks):
         head_dim = block.head_dim or block.width // block.num_heads
         if block.positions == "rotary" and head_dim % 2:
-            yield f"model.positions = 'rotary': expected an even head width, got {head_dim}"
+            name = where(config, index, "head_dim" if block.head_dim else "num_heads")
+            yield f"model.positions = 'rotary': expected an even head width, got {head_dim} ({name})"
 
 
 def slots_agree_with_wiring(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
-    for block in blocks:
+    for index, block in enumerate(blocks):
         row = WIRINGS[block.wiring]
         asked = {slot: getattr(block.slots, slot) for slot in SLOTS[:3]}
         wrong = [slot for slot, value in asked.items() if value is not None and value != getattr(row, slot)]
@@ -45,17 +52,18 @@ def slots_agree_with_wiring(config: Config, blocks: tuple[Model, ...]) -> Iterat
             wished = tuple(getattr(row, s) if asked[s] is None else asked[s] for s in SLOTS[:3])
             names = same_slots(wished) or ["custom"]
             yield (
-                f"model.slots.{slot} = {asked[slot]}: the wiring '{block.wiring}' has "
+                f"{where(config, index, f'slots.{slot}')} = {asked[slot]}: the wiring '{block.wiring}' has "
                 f"{'no' if asked[slot] else 'a'} norm there; with it, it is the wiring '{names[0]}'"
             )
 
 
 def gains_are_free(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
-    for block in blocks:
+    for index, block in enumerate(blocks):
         for name in GAINS:
             value = getattr(block.gains, name)
             if value is not None and isinstance(WIRINGS[block.wiring].gain(name), Learned):
-                yield f"model.gains.{name} = {value}: the wiring '{block.wiring}' learns this gain; expected None"
+                field = where(config, index, f"gains.{name}")
+                yield f"{field} = {value}: the wiring '{block.wiring}' learns this gain; expected None"
 
 
 def segments_fill_the_stack(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:

@@ -14,6 +14,7 @@ QK_NORMS = ("none", *(kind for kind in NORMS if kind != "none"))
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "inverse_sqrt")
 DTYPES = ("float32", "bfloat16")
+FLOAT32 = (1.2e-38, 3.4e38)  # the smallest and the largest number of full precision
 
 
 def knob(default: Any, doc: str, **rules) -> Any:
@@ -88,7 +89,9 @@ class Model:
     causal: bool | None = knob(None, "attend to the past only; None: yes for language models, no for classifiers")
     qk_norm: str = knob("none", "a norm on queries and keys, per head, before rotary positions", among=QK_NORMS)
     init: str = knob("xavier", "the initial scales: a row of the scheme table", among=SCHEMES)
-    embed_scale: float = knob(1.0, "standard deviation of the initial token embedding", above=0, data=True)
+    embed_scale: float = knob(
+        1.0, "standard deviation of the initial token and position embeddings", above=0, data=True
+    )
     dropout: Dropout = group(Dropout)
     dtype: str = knob("float32", "of activations; parameters and norms stay in float32", among=DTYPES)
     unroll: int = knob(
@@ -118,8 +121,16 @@ class Optim:
     learning_rate: float = knob(1e-3, "the peak", low=0, data=True)
     warmup_steps: float = knob(0.0, "steps of linear warm-up", low=0, data=True)
     schedule: str = knob("cosine", "after the warm-up", among=SCHEDULES)
-    final_fraction: float = knob(0.1, "last learning rate over the peak (cosine, linear)", low=0, high=1, data=True)
-    weight_decay: float = knob(0.01, "of kernels and embeddings, times the learning rate", low=0, data=True)
+    final_fraction: float = knob(
+        0.1,
+        "learning rate over the peak at step `steps`, one after the last (cosine, linear)",
+        low=0,
+        high=1,
+        data=True,
+    )
+    weight_decay: float = knob(
+        0.01, "of kernels and embeddings, times the learning rate (AdamW, SGD)", low=0, data=True
+    )
     beta1: float = knob(0.9, "first moment (Adam), momentum (SGD)", low=0, below=1, data=True)
     beta2: float = knob(0.98, "second moment (Adam)", low=0, below=1, data=True)
     eps: float = knob(1e-9, "in the denominator of Adam", low=0, data=True)
@@ -175,6 +186,8 @@ def broken_rule(value: Any, rules: Field) -> str:
     meta = rules.metadata
     if isinstance(value, float) and not math.isfinite(value):
         return "expected a finite number"
+    if isinstance(value, float) and value and not FLOAT32[0] <= abs(value) <= FLOAT32[1]:
+        return f"expected 0 or a size from {FLOAT32[0]:g} to {FLOAT32[1]:g}, what float32 can hold"
     tests = {
         "low": ("at least", lambda bound: value >= bound),
         "above": ("more than", lambda bound: value > bound),

@@ -101,9 +101,27 @@ def test_all_contradictions_are_reported_at_once():
     ]
 
 
-def test_a_segment_is_checked_like_a_model():
-    _, problems = resolve({"model.num_layers": 2, "model.segments": [{"num_heads": 3}, {"wiring": "none"}]})
-    assert [line.split(":")[0] for line in problems] == ["model.num_heads = 3"]
+def test_a_contradiction_in_two_segments_is_told_once():
+    _, problems = resolve({"model.num_layers": 2, "model.num_heads": 3, "model.segments": [{"num_ffn": 1}, {}]})
+    assert len(problems) == 1
+    assert problems[0].startswith("model.num_heads = 3")
+
+
+def test_a_contradiction_of_a_segment_names_the_segment():
+    _, problems = resolve({"model.num_layers": 2, "model.segments": [{}, {"num_heads": 3}]})
+    assert [problem.split(" = ")[0] for problem in problems] == ["model.segments[1].num_heads"]
+
+
+@pytest.mark.parametrize("rate", [1e39, 1e-50])
+def test_a_number_that_float32_cannot_hold_is_refused(rate):
+    _, problems = resolve({"optim.learning_rate": rate})
+    assert len(problems) == 1
+    assert "float32" in problems[0]
+
+
+def test_an_empty_group_is_not_passed_over():
+    with pytest.raises(UserError, match="model.widht"):
+        freeze({"model": {"widht": {}}})
 
 
 def test_one_and_one_point_zero_are_the_same_cell():

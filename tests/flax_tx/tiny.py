@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from flax_tx import data, train
+from flax_tx.compilation import known
 from flax_tx.config import resolve, split
 from flax_tx.values import values
 
@@ -49,7 +50,7 @@ def program(config, task="lm", vocab_size=VOCAB, outputs=VOCAB):
 
 def compiled(function, **kwargs):
     """function under jit, compiled as quickly as XLA can."""
-    return jax.jit(function, compiler_options=CPU if jax.default_backend() == "cpu" else None, **kwargs)
+    return jax.jit(function, compiler_options=known(CPU), **kwargs)
 
 
 @functools.cache

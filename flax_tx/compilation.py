@@ -1,0 +1,30 @@
+"""How programs are compiled: options of XLA for the CPU, and which of them this version has."""
+
+import functools
+from typing import Any
+
+import jax
+
+# On CPU one core computes one cell, so that its numbers do not depend on how many cores there are.
+# Optimisation level 1 compiles faster than 3 and the code is as fast: the time is in matrix products.
+COMPILE = {"xla_cpu_multi_thread_eigen": False, "xla_backend_optimization_level": 1}
+# What runs rarely is better compiled quickly than well.
+COMPILE_QUICKLY = COMPILE | {"xla_cpu_use_fusion_emitters": False}
+
+
+@functools.cache
+def known(options: tuple[tuple[str, Any], ...]) -> dict | None:
+    """Those of the compiler options that this version of XLA has, on a CPU; none elsewhere."""
+    return (
+        {name: value for name, value in options if has_option(name, value)} if jax.default_backend() == "cpu" else None
+    )
+
+
+@functools.cache
+def has_option(name: str, value: Any) -> bool:
+    """Whether the compiler takes the option: they come and go between versions."""
+    try:
+        jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True
