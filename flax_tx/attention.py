@@ -9,6 +9,7 @@ import numpy as np
 from flax_tx.diagnostics import observe
 from flax_tx.layers import Dense, Normalize, dropout
 from flax_tx.schema import Model
+from flax_tx.softmax_attention import attend, attention_logits, heads_first
 
 
 @flax.struct.dataclass
@@ -59,20 +60,31 @@ class Attention(nn.Module):
             k = Normalize(cfg, cfg.qk_norm, name="key_norm")(k)
         if cfg.positions == "rotary":
             q, k = rotate(q), rotate(k)
-        weights_BxHxLxM = self.weights(q, k, tokens)
-        weights_BxHxLxM = dropout(self, weights_BxHxLxM, cfg.dropout.attention > 0, rate)
-        mixed = jnp.einsum("bhlm,bmhk->blhk", weights_BxHxLxM, v).reshape(x_TxD.shape[0], -1)
+        seen = visible(tokens)
+        self.observe_weights(q, k, seen)
+        mixed = attend(q, k, v, seen, self.kept(tokens, rate)).reshape(x_TxD.shape[0], -1)
         return Dense(cfg, cfg.width, name="out")(mixed, init_gain * out_gain)
 
-    def weights(self, q, k, tokens: Tokens):
-        """(B, H, L, M): how much position l attends to position m, in the compute dtype; the softmax is float32."""
-        logits = jnp.einsum("blhk,bmhk->bhlm", q * q.shape[-1] ** -0.5, k).astype(jnp.float32)
-        seen = visible(tokens)
-        logits = logits if seen is None else jnp.where(seen, logits, -1e30)
-        weights = jax.nn.softmax(logits, axis=-1)
-        observe(self, "attention_logit_max", lambda: jnp.max(jnp.where(logits > -1e29, jnp.abs(logits), 0)))
-        observe(self, "attention_entropy", lambda: jnp.mean(jax.scipy.special.entr(weights).sum(-1)))
-        return weights.astype(q.dtype)
+    def kept(self, tokens: Tokens, rate):
+        """(B, H, L, M): 0 where an attention weight is dropped, 1/(1 - rate) elsewhere; None without dropout."""
+        if not (self.cfg.dropout.attention > 0 and self.has_rng("dropout")):
+            return None
+        batch, length = tokens.shape
+        return dropout(self, jnp.ones((batch, self.cfg.num_heads, length, length), self.cfg.dtype), True, rate)
+
+    def observe_weights(self, q, k, seen):
+        """The largest logit, and the mean entropy of the attention weights in nats."""
+
+        def logit_max():
+            logits = attention_logits(*heads_first(q, k), seen)
+            return jnp.max(jnp.where(logits > -1e29, jnp.abs(logits), 0))
+
+        def entropy():
+            weights = jax.nn.softmax(attention_logits(*heads_first(q, k), seen), axis=-1)
+            return jnp.mean(jax.scipy.special.entr(weights).sum(-1))
+
+        observe(self, "attention_logit_max", logit_max)
+        observe(self, "attention_entropy", entropy)
 
 
 def visible(tokens: Tokens):

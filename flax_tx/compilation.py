@@ -12,12 +12,11 @@ COMPILE = {"xla_cpu_multi_thread_eigen": False, "xla_backend_optimization_level"
 COMPILE_QUICKLY = COMPILE | {"xla_cpu_use_fusion_emitters": False}
 
 
-@functools.cache
-def known(options: tuple[tuple[str, Any], ...]) -> dict | None:
+def known(options: dict[str, Any]) -> dict[str, Any] | None:
     """Those of the compiler options that this version of XLA has, on a CPU; none elsewhere."""
-    return (
-        {name: value for name, value in options if has_option(name, value)} if jax.default_backend() == "cpu" else None
-    )
+    if jax.default_backend() != "cpu":
+        return None
+    return {name: value for name, value in options.items() if has_option(name, value)}
 
 
 @functools.cache

@@ -179,7 +179,7 @@ def split(config: Config) -> tuple[Config, dict[str, float | int]]:
     """What is compiled, and the numbers that are data of the compiled graph.
 
     In the structure a number of data stands as its `off` value where it has one and equals it, as None where it is
-    None, and else as 1: two configs of equal structure share one compilation.
+    None, and else as one and the same number: two configs of equal structure share one compilation.
     """
     fields = {name: field for name, field in knobs().items() if field.metadata.get("data")}
     plain = {name: functools.reduce(getattr, name.split("."), config) for name in fields}
@@ -193,4 +193,4 @@ def mark(value: Any, field: dataclasses.Field) -> Any:
     """What the structure keeps of a value: all of it, or only whether it is None or off."""
     if not field.metadata.get("data") or value is None or value == field.metadata.get("off"):
         return value
-    return coerce(1, field.type)
+    return coerce(2 if field.metadata.get("off") == 1 else 1, field.type)

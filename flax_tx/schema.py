@@ -52,11 +52,12 @@ class Slots:
 
 @dataclass(frozen=True)
 class Gains:
-    """Numbers in place of the gains of the wiring's row; None: as the row says."""
+    """Numbers in place of the gains of the wiring's row; None: as the row says. A gain of 1 is no gain: nothing is
+    multiplied."""
 
-    pre: float | None = knob(None, "times the input of the sublayer", data=True)
-    branch: float | None = knob(None, "times the branch", data=True)
-    skip: float | None = knob(None, "times the stream, before the addition", data=True)
+    pre: float | None = knob(None, "times the input of the sublayer", data=True, off=1.0)
+    branch: float | None = knob(None, "times the branch", data=True, off=1.0)
+    skip: float | None = knob(None, "times the stream, before the addition", data=True, off=1.0)
     init: float | None = knob(None, "times the initial value, output and FFN kernels", data=True, low=0)
 
 

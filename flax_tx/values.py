@@ -55,7 +55,7 @@ def per_layer(block: Model, places: list[Place]) -> dict[str, np.ndarray]:
         asked, gain = getattr(block.gains, name), row.gain(name)
         if isinstance(gain, Learned):
             numbers[f"{name}_start"] = gain.start
-        elif asked is not None or gain != 1.0 or name == "init":
+        elif name == "init" or (gain if asked is None else asked) != 1.0:
             numbers[f"{name}_gain"] = gain if asked is None else asked
     return {name: tabulate(number, places, 1 + block.num_ffn) for name, number in numbers.items()}
 

@@ -120,7 +120,7 @@ def test_a_number_that_float32_cannot_hold_is_refused(rate):
 
 
 def test_an_empty_group_is_not_passed_over():
-    with pytest.raises(UserError, match="model.widht"):
+    with pytest.raises(UserError, match=r"model\.widht"):
         freeze({"model": {"widht": {}}})
 
 
