@@ -1,9 +1,10 @@
 """Two blocks, [4 heads, 2 feed-forward sublayers] then [8 heads, 4]: which Add & Norm classifies news best?
 
-source    the two-block exercise on Add & Norm after every sublayer; data: BBC news in five topics
+data      BBC news in five topics (Greene & Cunningham 2006), the first 128 bytes of each of 2,051 documents
 command   python -m experiments.launch --config=sweeps/two_block_classifier.py --workdir=runs/two_block_classifier
 cells     5 wirings x LayerNorm, RMSNorm x 2 learning rates x 3 seeds = 60
-baseline  TF-IDF with logistic regression, on the same splits: see below
+baseline  TF-IDF with logistic regression on the same splits, test accuracy: 0.92 from the 128 bytes that the models
+          here read, 0.98 from whole documents (its regularisation chosen on the validation split)
 """
 
 from experiments.table_spec import Table
