@@ -132,19 +132,19 @@ def put(config: Any, values: Mapping[str, Any]) -> Any:
 def resolve(values: Mapping[str, Any], base: Config | None = None) -> tuple[Config, list[str]]:
     """The config with `values` (dotted names) put on `base`, and every problem, a line each.
 
-    Rules between fields are asked only when each field is right by itself.
+    Fields that are wrong by themselves are left out when the rules between fields are asked.
     """
     fields, kept, problems = knobs(), {}, []
     for name, value in values.items():
         if name not in fields:
             problems.append(f"{name} = {value!r}: no such field{nearest(name, fields)}")
             continue
-        kept[name], problem = check(name, value, fields[name])
+        right, problem = check(name, value, fields[name])
         problems += problem.splitlines()
-    if problems:
-        return base or Config(), problems
+        if not problem:
+            kept[name] = right
     config = put(base or Config(), kept)
-    return config, list(broken_rules(config))
+    return config, problems + list(broken_rules(config))
 
 
 def broken_rules(config: Config) -> Iterator[str]:
