@@ -39,7 +39,7 @@ class Cell:
 
         self.config, _ = resolve({"model.num_layers": depth, "seed.init": core, "seed.data": core})
         self.compiled, self.numbers = compiled.compile_program(self.config), values(self.config)
-        self.state = self.compiled.init(self.numbers)
+        self.state = self.compiled.training.init(self.numbers)
 
     def about(self) -> dict:
         """How many parameters it has and what a step costs."""
@@ -52,13 +52,13 @@ class Cell:
 
     def train(self, steps: int) -> None:
         """Takes steps and waits for them. Raises RuntimeError at a step whose loss or gradient is not finite."""
-        self.state, _ = self.compiled.chunk(self.numbers, self.compiled.arrays, self.state, np.int32(steps))
+        self.state, _ = self.compiled.training.chunk(self.numbers, self.compiled.arrays, self.state, np.int32(steps))
         if int(self.state.bad_step) >= 0:
             raise RuntimeError(f"loss or gradient not finite at step {int(self.state.bad_step) + 1}")
 
     def diagnose(self) -> None:
         """Takes the per-layer statistics and waits for them."""
-        for column in self.compiled.diagnose(self.numbers, self.compiled.arrays, self.state).values():
+        for column in self.compiled.training.diagnose(self.numbers, self.compiled.arrays, self.state).values():
             column.block_until_ready()
 
 

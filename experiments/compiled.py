@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments import provenance
+from experiments import probing, provenance
 from flax_tx import data, train
 from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, known
 from flax_tx.config import Config, split
@@ -27,17 +27,30 @@ def cache_compilations() -> None:
 
 
 @dataclass(frozen=True)
-class Compiled:
-    """The functions of a program, ready to be called with any of its cells, and what they took to compile."""
+class Training:
+    """What trains and evaluates: functions of a program, and its held-out sequences."""
 
-    program: train.Program
-    about: Description
-    arrays: dict
-    held_out: dict  # split -> (arrays of whole batches, how many sequences are real)
     init: Any
     chunk: Any
     diagnose: Any
     evaluate: Any
+    held_out: dict  # split -> (arrays of whole batches, how many sequences are real)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The functions of a program, ready to be called with any of its cells, and what they took to compile.
+
+    `training` is None for cells of no step, `start` and `end` where nothing is probed then.
+    """
+
+    program: train.Program
+    params: int
+    about: Description
+    arrays: dict
+    training: Training | None
+    start: probing.Start | None
+    end: probing.End | None
     commit: str | None  # of the code that trains
     seconds: float
 
@@ -47,23 +60,31 @@ def compile_program(config: Config) -> Compiled:
     started = time.perf_counter()
     structure, about = split(config)[0], data.describe(config.data)
     program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
-    arrays = jax.device_put(data.load(config.data))
-    held_out = {name: hold_out(config, arrays, name) for name in ("validation", "test")}
-    numbers = values(config)
-    init = compiled(train.init, program, COMPILE_QUICKLY)
+    arrays, numbers = jax.device_put(data.load(config.data)), values(config)
     state = jax.eval_shape(functools.partial(train.init, program), numbers)
-    shapes = (numbers, arrays, state)
     return Compiled(
         program,
+        sum(leaf.size for leaf in jax.tree.leaves(state.params)),
         about,
         arrays,
-        held_out,
+        compile_training(program, config, numbers, arrays, state) if config.train.steps else None,
+        probing.Start.compile(program, numbers, arrays) if config.probe.any_start() else None,
+        probing.End.compile(config, program) if config.probe.any_end() else None,
+        provenance.git().get("commit"),
+        time.perf_counter() - started,
+    )
+
+
+def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict, state) -> Training:
+    """The functions that train a cell."""
+    init = compiled(train.init, program, COMPILE_QUICKLY)
+    shapes = (numbers, arrays, state)
+    return Training(
         init.lower(numbers).compile(),
         compiled(train.chunk, program, COMPILE, donate_argnums=2).lower(*shapes, np.int32(1)).compile(),
         compiled(train.diagnose, program, COMPILE_QUICKLY).lower(*shapes).compile(),
         compiled(train.evaluate, program, COMPILE),
-        provenance.git().get("commit"),
-        time.perf_counter() - started,
+        {name: hold_out(config, arrays, name) for name in ("validation", "test")},
     )
 
 

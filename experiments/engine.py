@@ -7,14 +7,15 @@ run one after the other through the same compiled code, so that a cell's numbers
 import json
 import time
 import traceback
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import records
+from experiments import probing, records
 from experiments.compiled import Compiled, compile_program
-from experiments.outcome import judge, layer_columns, status, summarise
+from experiments.outcome import held_out_scores, judge, judge_start, layer_columns, status, summarise
+from flax_tx import train
 from flax_tx.config import Config, freeze
 from flax_tx.values import values
 
@@ -61,36 +62,67 @@ def fail(workdir: str, cell: str, seconds: float) -> Event:
     """Records the error that is being handled as the result of a cell."""
     text = traceback.format_exc()
     reason = next((line for line in reversed(text.splitlines()) if line.strip()), "unknown")
-    return finish(workdir, cell, None, None, None, status("failed", seconds, reason=reason[:500]), error=text)
+    return finish(workdir, cell, status("failed", seconds, reason=reason[:500]), error=text)
 
 
-def finish(workdir, cell, metrics, layers, summary, outcome: dict, error: str | None = None) -> Event:
+def finish(workdir, cell, outcome, summary=None, metrics=None, layers=None, probes=None, error=None) -> Event:
     """Writes the records of a cell and gives the event that says so."""
-    records.write_result(workdir, cell, metrics, layers, summary, outcome, error=error)
+    records.write_result(workdir, cell, metrics, layers, summary, outcome, error, probes)
     shown = {name: outcome[name] for name in ("status", "reason", "seconds")}
     return {"event": "cell", "cell": cell, "val_loss": (summary or {}).get("val_loss"), **shown}
 
 
 def run_cell(workdir: str, cell: str, config: Config, compiled: Compiled) -> Iterator[Event]:
-    """Trains one cell to its end, or to its first bad step."""
-    started, numbers, steps = time.perf_counter(), values(config), config.train.steps
-    state, rows, layers, step = compiled.init(numbers), [], [], 0
+    """Probes and trains one cell to its end, or to its first bad step."""
+    started = time.perf_counter()
+    found = compiled.start.measure(config, compiled.arrays) if compiled.start else {}
+    if not config.train.steps:
+        summary, seconds = summarise(config, compiled, {}), time.perf_counter() - started
+        yield finish(workdir, cell, judge_start(found, seconds), summary, probes=probing.rows(found))
+        return
+    trained = yield from train_cell(cell, config, compiled)
+    numbers, held_out = values(config), compiled.training.held_out["validation"][0]
+    measured = trained.measured | held_out_scores(compiled, numbers, trained.state.params)
+    summary = summarise(config, compiled, measured)
+    if compiled.end:
+        found |= compiled.end.measure(config, trained.state.params, held_out)
+    outcome = judge(summary, int(trained.state.bad_step), compiled.about, time.perf_counter() - started)
+    probes = probing.rows(found) if found else None
+    yield finish(workdir, cell, outcome, summary, metrics=trained.curves, layers=trained.layers, probes=probes)
+
+
+class Trained(NamedTuple):
+    """A cell after its last step: its state, its curves, its diagnostics, and what was measured on the way."""
+
+    state: train.State
+    curves: dict
+    layers: dict | None
+    measured: dict
+
+
+def train_cell(cell: str, config: Config, compiled: Compiled) -> Generator[Event, None, Trained]:
+    """The steps of a cell, chunk by chunk."""
+    started, numbers, steps, train_by = time.perf_counter(), values(config), config.train.steps, compiled.training
+    state, rows, layers, step = train_by.init(numbers), [], [], 0
     per_step = config.train.batch_size * config.data.seq_len
     while step < steps and int(state.bad_step) < 0:
         run = min(config.train.chunk_steps, steps - step)
-        state, metrics = compiled.chunk(numbers, compiled.arrays, state, np.int32(run))
+        state, metrics = train_by.chunk(numbers, compiled.arrays, state, np.int32(run))
         ran = int(state.step) - step
         rows.append({name: np.asarray(row)[:ran] for name, row in metrics.items()})
         step += ran
         if config.train.diagnostics:
-            layers.append((step, compiled.diagnose(numbers, compiled.arrays, state)))
+            layers.append((step, train_by.diagnose(numbers, compiled.arrays, state)))
         yield {"event": "progress", "cell": cell, "step": step, "steps": steps, "tokens": ran * per_step}
     curves = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     seconds = time.perf_counter() - started
-    summary = summarise(config, compiled, numbers, state, curves, step * per_step / seconds, seconds)
-    outcome = judge(summary, int(state.bad_step), compiled.about, time.perf_counter() - started)
-    metrics = {"step": np.arange(1, step + 1, dtype=np.int32), **curves}
-    yield finish(workdir, cell, metrics, layer_columns(layers), summary, outcome)
+    measured = {
+        "final_train_loss": float(np.mean(curves["train_loss"][-20:], dtype=np.float64)),
+        "tokens_per_second": step * per_step / seconds,
+        "train_seconds": seconds,
+    }
+    curves = {"step": np.arange(1, step + 1, dtype=np.int32), **curves}
+    return Trained(state, curves, layer_columns(layers), measured)
 
 
 def to_line(event: Event) -> str:

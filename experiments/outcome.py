@@ -31,31 +31,43 @@ def layer_columns(layers: list[tuple[int, dict]]) -> dict[str, np.ndarray] | Non
     return index | {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
 
-def summarise(config, compiled: Compiled, numbers, state, curves: dict, speed: float, seconds: float) -> dict:
-    """The content of summary.json."""
-    about, found = compiled.about, {}
-    for name, prefix in (("validation", "val"), ("test", "test")):
-        held_out, count = compiled.held_out[name]
-        scores = compiled.evaluate(numbers, state.params, held_out)
-        scores = {score: np.asarray(array, np.float64).reshape(-1)[:count] for score, array in scores.items()}
-        found[f"{prefix}_loss"] = scores["loss"].mean()
-        found[f"{prefix}_loss_se"] = scores["loss"].std(ddof=1) / count**0.5
-        found[f"{prefix}_accuracy"] = scores["accuracy"].mean() if about.task == "classify" else None
+def summarise(config, compiled: Compiled, measured: dict) -> dict:
+    """The content of summary.json: what was measured, and what is known of the cell without training it."""
+    about = compiled.about
     gap = None if about.floor_loss is None else about.unigram_loss - about.floor_loss
-    return found | {
-        "final_train_loss": float(np.mean(curves["train_loss"][-20:], dtype=np.float64)),
-        "params": sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+    loss = measured.get("val_loss")
+    return measured | {
+        "params": compiled.params,
         "flops_per_step": cost.flops_per_step(config, compiled.program.outputs, about.task),
-        "tokens_per_second": speed,
         "compile_seconds": compiled.seconds,
-        "train_seconds": seconds,
         "unigram_loss": about.unigram_loss,
         "floor_loss": about.floor_loss,
-        "progress": None if gap is None else (about.unigram_loss - found["val_loss"]) / gap,
+        "progress": (about.unigram_loss - loss) / gap if gap and loss is not None else None,
         "device": jax.devices()[0].device_kind,
         "commit": compiled.commit,
         "jax": jax.__version__,
     }
+
+
+def held_out_scores(compiled: Compiled, numbers: dict, params) -> dict:
+    """Mean loss with its standard error, and accuracy of a classifier, on the validation and test sequences."""
+    found = {}
+    for name, prefix in (("validation", "val"), ("test", "test")):
+        held_out, count = compiled.training.held_out[name]
+        scores = compiled.training.evaluate(numbers, params, held_out)
+        scores = {score: np.asarray(array, np.float64).reshape(-1)[:count] for score, array in scores.items()}
+        found[f"{prefix}_loss"] = scores["loss"].mean()
+        found[f"{prefix}_loss_se"] = scores["loss"].std(ddof=1) / count**0.5
+        found[f"{prefix}_accuracy"] = scores["accuracy"].mean() if compiled.about.task == "classify" else None
+    return found
+
+
+def judge_start(quantities: dict, seconds: float) -> dict:
+    """done, or diverged where something that was measured before the first step is not finite."""
+    wrong = [name for name, array in quantities.items() if not np.all(np.isfinite(array))]
+    if wrong:
+        return status("diverged", seconds, 0, f"not finite at the start: {', '.join(wrong[:5])}")
+    return status("done", seconds)
 
 
 def judge(summary: dict, bad_step: int, about: Description, seconds: float) -> dict:

@@ -4,6 +4,7 @@
     cells/<id>/config.json      {"id", "config": the fully resolved config}
     cells/<id>/metrics.parquet  one row per step: step, train_loss, grad_norm, learning_rate
     cells/<id>/layers.parquet   one row per chunk and layer: step, layer, one column per diagnostic
+    cells/<id>/probes.parquet   what was measured before the first and after the last step: quantity, index, head, value
     cells/<id>/summary.json     losses with standard errors, parameters, FLOPs, speed
     cells/<id>/error.txt        the traceback, only for `failed`
     cells/<id>/status.json      {"status", "step", "reason", "finished", "seconds"}
@@ -126,19 +127,23 @@ def write_result(
     summary: Mapping | None,
     status: Mapping,
     error: str | None = None,
+    probes: Mapping | None = None,
 ) -> None:
     """Writes all that a cell leaves, status.json last; what is None (a failed cell has no curves) is not written.
+
+    `probes`: equally long columns quantity, index (from 0), head (from 1; 0 where there are none) and value.
 
     A cell that is tried again loses its old status first, so that a status never stands beside another try's curves.
     """
     if status["status"] not in STATUSES:
         raise ValueError(f"status {status['status']!r}: expected one of {', '.join(STATUSES)}")
     folder = cell_dir(workdir, cell)
-    for stale in ("status.json", "error.txt", "summary.json", "metrics.parquet", "layers.parquet"):
+    for stale in ("status.json", "error.txt", "summary.json", "metrics.parquet", "layers.parquet", "probes.parquet"):
         (folder / stale).unlink(missing_ok=True)
     for name, write, content in (
         ("metrics.parquet", write_parquet, metrics),
         ("layers.parquet", write_parquet, layers),
+        ("probes.parquet", write_parquet, probes),
         ("summary.json", write_json, summary),
         ("error.txt", write_text, error),
         ("status.json", write_json, {"step": None, "reason": None, **status}),
@@ -207,14 +212,21 @@ def load_layers(workdir: str | os.PathLike, ids: Iterable[str] | None = None) ->
     return _load_parquet(workdir, ids, "layers.parquet")
 
 
-def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: str) -> pd.DataFrame:
+def load_probes(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
+    """Per number that was probed, of the cells that have a result: cell, quantity, index, head, value."""
+    return _load_parquet(workdir, ids, "probes.parquet", ("cell", "quantity", "index", "head", "value"))
+
+
+def _load_parquet(
+    workdir: str | os.PathLike, ids: Iterable[str] | None, name: str, empty: tuple[str, ...] = ("cell", "step")
+) -> pd.DataFrame:
     frames = {}
     for cell in sweep(workdir)["cells"] if ids is None else ids:
         path = cell_dir(workdir, cell) / name
         if path.is_file() and (path.parent / "status.json").is_file():
             frames[cell] = _read_parquet(path)
     if not frames:
-        return pd.DataFrame({"cell": [], "step": []})
+        return pd.DataFrame({column: [] for column in empty})
     return pd.concat(frames, names=["cell"]).reset_index(level="cell").reset_index(drop=True)
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from flax_tx.diagnostics import observe
+from flax_tx.diagnostics import capture, observe
 from flax_tx.layers import Dense, Normalize, dropout, norm_or_not, stored_scale
 from flax_tx.methods import VALUE_RESIDUALS
 from flax_tx.norms import QK_NORMS
@@ -121,5 +121,8 @@ class Attention(nn.Module):
             weights = jax.nn.softmax(attention_logits(*heads_first(q, k), seen, cap), axis=-1)
             return jnp.mean(jax.scipy.special.entr(weights).sum(-1))
 
+        if self.is_mutable_collection("probes"):
+            capture(self, "logits", attention_logits(*heads_first(q, k), seen, cap))
+            capture(self, "scores", attention_logits(*heads_first(q, k), None, cap))
         observe(self, "attention_logit_max", logit_max)
         observe(self, "attention_entropy", entropy)

@@ -5,6 +5,7 @@ import itertools
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from flax_tx.attention import Attention
 from flax_tx.feedforward import FeedForward
@@ -48,10 +49,14 @@ class Block(nn.Module):
         for repeat in range(cfg.tie):
             numbers, column = pick(layers, repeat), itertools.count()
             knobs = self.knobs(numbers["layer"], key, common)
+            before = carry[0]
             for add, step in zip(adds, order, strict=True):
                 own = tuple(pick(numbers["branch"], next(column)) for _ in step)
                 functions = tuple(functools.partial(self.run, branch, modules, tokens, knobs) for branch in step)
                 carry = add(*carry, Call(functions, own, blockwide, tokens.shape[0]))
+            if cfg.pruned_layers:
+                kept = numbers["layer"]["kept"]
+                carry = jax.tree.map(lambda new, old, kept=kept: jnp.where(kept, new, old), carry[0], before), carry[1]
         return carry, None
 
     def knobs(self, layer: dict, key, common: dict) -> Knobs:

@@ -103,7 +103,7 @@ def check(name: str, value: Any, field: dataclasses.Field) -> tuple[Any, str]:
     if among is not None and value is not None and value not in among:
         return value, f"{name} = {value!r}: expected one of {listed([*among])}{nearest(value, among)}"
     if field.type is tuple:
-        return {"segments": check_segments, "pruned_heads": check_pairs}[field.name](name, value)
+        return TUPLES[field.name](name, value)
     broken = "" if value is None else broken_rule(value, field)
     return value, broken and f"{name} = {value!r}: {broken}"
 
@@ -138,6 +138,20 @@ def check_pairs(name: str, pairs: tuple) -> tuple[Any, str]:
     except (TypeError, ValueError):
         pass
     return pairs, f"{name} = {pairs!r}: expected pairs of layer and head, counted from 1, such as ((1, 2), (3, 1))"
+
+
+def check_counts(name: str, counts: tuple) -> tuple[Any, str]:
+    """Counts from 1, sorted, and what is wrong with them."""
+    try:
+        kept = tuple(sorted({coerce(number, int) for number in counts}))
+        if all(number >= 1 for number in kept):
+            return kept, ""
+    except (TypeError, ValueError):
+        pass
+    return counts, f"{name} = {counts!r}: expected layers, counted from 1, such as (1, 3)"
+
+
+TUPLES = {"segments": check_segments, "pruned_heads": check_pairs, "pruned_layers": check_counts}
 
 
 def put(config: Any, values: Mapping[str, Any]) -> Any:
@@ -214,7 +228,7 @@ def task(data: schema.Data) -> str:
 def encoder(model: Model) -> Model:
     """The stack that reads the source of a translation."""
     depth = model.encoder_layers or model.num_layers
-    return dataclasses.replace(model, num_layers=depth, segments=(), pruned_heads=())
+    return dataclasses.replace(model, num_layers=depth, segments=(), pruned_heads=(), pruned_layers=())
 
 
 def identity(config: Config) -> str:
@@ -237,10 +251,13 @@ def split(config: Config) -> tuple[Config, dict[str, float | int]]:
     return put(structure, {"model.segments": segments}), {name: v for name, v in plain.items() if v is not None}
 
 
+ON = {"pruned_heads": ((1, 1),), "pruned_layers": (1,)}  # what stands for any value but the empty one
+
+
 def mark(value: Any, field: dataclasses.Field) -> Any:
     """What the structure keeps of a value: all of it, or only whether it is None or off."""
     if not field.metadata.get("data") or value is None or value == field.metadata.get("off"):
         return value
     if field.type is tuple:
-        return ((1, 1),)
+        return ON[field.name]
     return coerce(2 if field.metadata.get("off") == 1 else 1, field.type)

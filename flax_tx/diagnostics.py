@@ -23,6 +23,12 @@ def observe(module: nn.Module, name: str, compute) -> None:
         module.sow("diagnostics", name, compute())
 
 
+def capture(module: nn.Module, name: str, value) -> None:
+    """Keeps an array as it is under `name` when somebody probes the model (flax_tx.probes)."""
+    if module.is_mutable_collection("probes") and not module.is_initializing():
+        module.sow("probes", name, value)
+
+
 def layer_rms(tree):
     """(L,): the RMS over all entries of a layer, for a tree of arrays stacked on the layer axis."""
     leaves = jax.tree.leaves(tree)

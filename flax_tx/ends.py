@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from flax_tx.diagnostics import capture
 from flax_tx.layers import dropout, matmul, norm_or_not, soft_cap, stored_scale
 from flax_tx.positions import sinusoids
 from flax_tx.reparams import unit
@@ -55,6 +56,7 @@ class Head(nn.Module):
         def init(key, shape):
             return numbers["head_gain"] * width**-0.5 * jax.random.normal(key, shape)
 
+        capture(self, "features", x_NxD)
         logits = matmul(x_NxD, self.param("kernel", init, (width, self.outputs)))
         if cfg.reparam == "sphere":
             logits *= stored_scale(self, "logit_scale", (self.outputs,), width)

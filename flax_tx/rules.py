@@ -25,6 +25,7 @@ WHOLE_STACK = (
     "reparam",
     "value_residual",
     "pruned_heads",
+    "pruned_layers",
     "num_streams",
     "history_blocks",
 )
@@ -116,6 +117,13 @@ def pruned_heads_exist(config: Config, blocks: tuple[Model, ...]) -> Iterator[st
             yield f"model.pruned_heads: no head {head} in a layer {layer}; expected pairs of layer and head from 1"
 
 
+def pruned_layers_exist(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
+    depth = config.model.num_layers
+    for layer in config.model.pruned_layers:
+        if layer > depth:
+            yield f"model.pruned_layers: no layer {layer}; expected layers from 1 to {depth}"
+
+
 def slots_agree_with_wiring(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
     for index, block in enumerate(blocks):
         row = WIRINGS[block.wiring]
@@ -168,7 +176,7 @@ def warmup_fits(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
 def language_models_are_causal(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
     name, task = config.data.name, config.data.task
     task = NAMES[name].task if task == "auto" and name in NAMES else task
-    if config.model.causal is False and task in MODELS:
+    if config.model.causal is False and task in MODELS and config.train.steps:
         yield f"model.causal = False: a {MODELS[task]} (of {name}) would see its targets; expected True or None"
 
 
@@ -184,6 +192,7 @@ RULES = (
     first_values_fit,
     macaron_has_two_ffns,
     pruned_heads_exist,
+    pruned_layers_exist,
     spectral_kernels_start,
     warmup_fits,
     language_models_are_causal,

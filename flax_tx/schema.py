@@ -112,6 +112,7 @@ class Model:
         None, "a learned factor per head, before the output kernel; None: as the wiring says, else no"
     )
     pruned_heads: tuple = knob((), "heads held at zero: pairs (layer from 1, head from 1)", data=True, off=())
+    pruned_layers: tuple = knob((), "layers that leave the stream as it is, from 1", data=True, off=())
     attention_cap: float = knob(0.0, "c of c tanh(logits/c) on attention logits; 0: off", low=0, data=True, off=0.0)
     logit_cap: float = knob(0.0, "c of c tanh(logits/c) on output logits; 0: off", low=0, data=True, off=0.0)
     reparam: str | None = knob(
@@ -204,13 +205,33 @@ class Optim:
 class Train:
     """How long, how much, and on what loss."""
 
-    steps: int = knob(300, "optimiser steps", low=1, high=2**31 - 1)
+    steps: int = knob(300, "optimiser steps; 0: the cell is only measured as it starts", low=0, high=2**31 - 1)
     batch_size: int = knob(16, "sequences in a batch", low=1, high=2**24)
     chunk_steps: int = knob(50, "steps in one call of the compiled program", low=1, high=2**20)
     eval_windows: int = knob(256, "held-out windows (language models) or at most so many documents", low=2, high=2**24)
     label_smoothing: float = knob(0.0, "mass spread over all classes", low=0, below=1, data=True, off=0.0)
     z_loss: float = knob(0.0, "times the mean of log²Z", low=0, data=True, off=0.0)
     diagnostics: bool = knob(True, "per-layer statistics at the end of every chunk")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is measured of the model itself, beside its losses."""
+
+    start: bool = knob(False, "before the first step: streams, gradients, attention, a sample of the logits")
+    update: bool = knob(False, "before the first step: how far a step of SGD, of signs, or noise moves the features")
+    draws: int = knob(3, "perturbations by noise that are averaged", low=1, high=1000)
+    scales: bool = knob(False, "before the first step: how far the features move when a kernel is doubled")
+    layers: bool = knob(False, "after the last step: how far each layer turns the stream, and what its loss costs")
+    heads: bool = knob(False, "after the last step: what the loss of each head costs")
+
+    def any_start(self) -> bool:
+        """Whether anything is measured before the first step."""
+        return self.start or self.update or self.scales
+
+    def any_end(self) -> bool:
+        """Whether anything is measured after the last step."""
+        return self.layers or self.heads
 
 
 @dataclass(frozen=True)
@@ -240,5 +261,6 @@ class Config:
     model: Model = group(Model)
     optim: Optim = group(Optim)
     train: Train = group(Train)
+    probe: Probe = group(Probe)
     data: Data = group(Data)
     seed: Seed = group(Seed)

@@ -39,7 +39,7 @@ def scan(block: Model, groups: int):
     """Block lifted over a leading layer axis of parameters, statistics and numbers."""
     return nn.scan(
         Block,
-        variable_axes={"params": 0, "diagnostics": 0},
+        variable_axes={"params": 0, "diagnostics": 0, "probes": 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=(0, 0, nn.broadcast, nn.broadcast),
         length=groups,

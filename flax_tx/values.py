@@ -110,6 +110,7 @@ def per_layer(block: Model, names: tuple[Branch, ...], places: list[list[Place]]
         "layer": np.int32([place.layer for place in first]),
         "init": initial_gains(block, first),
         "heads": kept_heads(block, [place.layer for place in first]),
+        "kept": np.bool_([place.layer not in block.pruned_layers for place in first]),
     }
     history = {
         "index": lambda place: place.index,

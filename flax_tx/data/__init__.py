@@ -56,6 +56,12 @@ NAMES = {
         ("markov2", "lm", "Markov chain of order 2: a sum of permutations of the last two tokens, else Zipf(1)"),
         ("induction", "lm", "a block of distinct tokens, then walks and jumps in it: find what followed and copy it"),
         ("lookup", "lm", "the sum of the tokens one and three back, else Zipf(1): one look-up, beside the last token"),
+        ("lookups", "lm", "a sum of permutations of the tokens two and three back, else Zipf(1): two look-ups at once"),
+        (
+            "uniform",
+            "lm",
+            "independent tokens, all equally likely: nothing to learn, for probes of the start",
+        ),
         ("translation", "translate", "words of a fixed lexicon for the source's, neighbours swapped, else Zipf(1)"),
     )
 }

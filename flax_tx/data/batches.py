@@ -105,6 +105,11 @@ def _walk_block(data, arrays: dict[str, jax.Array], key: jax.Array, count: int) 
     return _shifted(jnp.concatenate([order_BxV[:, :block], later_BxT], axis=1).astype(jnp.int32))
 
 
+def _independent(data, arrays: dict[str, jax.Array], key: jax.Array, count: int) -> Batch:
+    """Every token by itself."""
+    return _shifted(jax.random.randint(key, (count, data.seq_len + 1), 0, data.vocab_size))
+
+
 def _translate(data, arrays: dict[str, jax.Array], key: jax.Array, count: int) -> Batch:
     """Sources of independent words, and their translations with neighbours swapped."""
     uniform_3xBxL = jax.random.uniform(key, (3, count, data.seq_len))
@@ -121,4 +126,8 @@ def _inverse(cdf_V: jax.Array, uniform: jax.Array) -> jax.Array:
     return jnp.searchsorted(cdf_V, uniform, side="right").astype(jnp.int32)
 
 
-SAMPLERS = dict.fromkeys(chains.CHAINS, _run_chain) | {"induction": _walk_block, "translation": _translate}
+SAMPLERS = dict.fromkeys(chains.CHAINS, _run_chain) | {
+    "induction": _walk_block,
+    "translation": _translate,
+    "uniform": _independent,
+}

@@ -1,4 +1,4 @@
-"""Markov chains of short memory: `markov1`, `markov2` and `lookup`.
+"""Markov chains of short memory: `markov1`, `markov2`, `lookup` and `lookups`.
 
 A chain emits, with fresh ~ Zipf(1) over V tokens (p_c proportional to 1 / (c + 1)),
 
@@ -11,6 +11,7 @@ and starts from its stationary distribution, so that every window of it looks al
 | markov1 | 1    | fixed cycle        | 0.8      | no attention at all                               |
 | markov2 | 1, 2 | fixed cycles       | 0.6      | one look-up                                       |
 | lookup  | 1, 3 | identity           | 0.8      | one look-up (the last token is at hand)           |
+| lookups | 2, 3 | fixed cycles       | 0.8      | two look-ups at once, told apart                  |
 
 A draw has seq_len + 1 tokens, of which the last seq_len are predicted, each from all before it. The first predictions
 of a chain of order k see fewer than k tokens; H* counts them as they are.
@@ -49,6 +50,7 @@ CHAINS = {
     "markov1": Chain(lags=(1,), cyclic=True, strength=0.8),
     "markov2": Chain(lags=(1, 2), cyclic=True, strength=0.6),
     "lookup": Chain(lags=(1, 3), cyclic=False, strength=0.8),
+    "lookups": Chain(lags=(2, 3), cyclic=True, strength=0.8),
 }
 
 

@@ -3,6 +3,8 @@
 | name                     | task      | defined in    | to predict a token is                              |
 |--------------------------|-----------|---------------|----------------------------------------------------|
 | markov1, markov2, lookup | lm        | `chains`      | to look up one or two of the last three tokens     |
+| lookups                  | lm        | `chains`      | to look up the tokens two and three back           |
+| uniform                  | lm        | `uniform`     | impossible                                         |
 | induction                | lm        | `induction`   | to find the earlier occurrence, and what followed  |
 | translation              | translate | `translation` | to find the source word, a place on or back        |
 
@@ -16,7 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flax_tx.data import chains, induction, translation
+from flax_tx.data import chains, induction, translation, uniform
 
 MAX_VOCAB = 256  # as many as there are bytes
 MAX_STRENGTH = 0.95  # nearer to 1 the stationary distribution of a chain is reached too slowly
@@ -38,6 +40,7 @@ PROCESSES = {
     for name, chain in chains.CHAINS.items()
 } | {
     "induction": Process(0.8, induction.arrays, induction.entropies, induction.permutations),
+    "uniform": Process(0.5, uniform.arrays, uniform.entropies, uniform.permutations),
     "translation": Process(0.8, translation.arrays, translation.entropies, translation.permutations),
 }
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import flax.struct
 import jax.numpy as jnp
 
-from flax_tx.diagnostics import cosine, observe, rms
+from flax_tx.diagnostics import capture, cosine, observe, rms
 from flax_tx.layers import Normalize, stochastic_depth
 from flax_tx.layout import kind
 from flax_tx.schema import Model
@@ -66,6 +66,8 @@ class Step(nn.Module):
         observe(self, "branch_rms", lambda: rms(branch))
         observe(self, "branch_to_stream", lambda: rms(branch) / jnp.maximum(rms(x), 1e-30))
         observe(self, "cosine", lambda: cosine(x, out))
+        for name, array in (("before", x), ("branch", branch), ("after", out)):
+            capture(self, name, array)
 
     def prefix(self, i: int) -> str:
         """What the parameters of the second and later branches of a step are called after."""

@@ -13,6 +13,12 @@ SILENT = {
     "train.chunk_steps": 7,
     "train.eval_windows": 16,
     "train.diagnostics": False,
+    "probe.start": True,
+    "probe.update": True,
+    "probe.draws": 5,
+    "probe.scales": True,
+    "probe.layers": True,
+    "probe.heads": True,
 }
 
 # name -> (value, context)
@@ -56,6 +62,7 @@ LIVE = {
     "model.value_residual": ("half", {}),
     "model.head_scale": (True, {}),
     "model.pruned_heads": (((1, 2),), {}),
+    "model.pruned_layers": ((2,), {}),
     "model.attention_cap": (1.0, {}),
     "model.logit_cap": (1.0, {}),
     "model.reparam": ("sigma", {}),

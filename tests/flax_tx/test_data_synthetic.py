@@ -119,7 +119,12 @@ def test_published_calibration_of_the_order_2_chain():
     assert synthetic.entropies(long) == pytest.approx((3.32, 1.77), abs=0.03)
 
 
-@pytest.mark.parametrize("name", synthetic.PROCESSES)
+def test_independent_tokens_leave_nothing_to_learn():
+    told = describe(Data(name="uniform", vocab_size=32))
+    assert told.unigram_loss == told.floor_loss == np.log(32)
+
+
+@pytest.mark.parametrize("name", set(synthetic.PROCESSES) - {"uniform"})
 def test_a_default_task_leaves_much_to_learn(name):
     told = describe(Data(name=name))
     assert told.floor_loss < 0.6 * told.unigram_loss <= 0.6 * np.log(told.vocab_size) + 1e-12

@@ -149,6 +149,7 @@ ON = {
     "model.attention_cap": 10.0,
     "model.logit_cap": 10.0,
     "model.pruned_heads": ((1, 1),),
+    "model.pruned_layers": (1,),
     "train.label_smoothing": 0.05,
     "train.z_loss": 0.01,
     "model.wiring": "custom",
