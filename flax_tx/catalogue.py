@@ -165,6 +165,7 @@ def sections() -> tuple[Section, ...]:
         Section("The rest of the model", "Sizes, feed-forward, positions, dropout, precision.", ("model.",)),
         Section("Optimiser", "", ("optim.",)),
         Section("Training and seeds", "", ("train.", "seed.")),
+        Section("Probes", "What is measured of a model itself, before its first step and after its last.", ("probe.",)),
         Section(
             "Data and tasks",
             "Our own data sets, the default task first; any text set of the TFDS catalogue can be named too.",
@@ -187,6 +188,7 @@ DEPTH = (
     "model.encoder_layers",
     "model.segments",
     "model.tie",
+    "model.pruned_layers",
     "model.dropout.depth",
     "model.unroll",
 )
