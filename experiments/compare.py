@@ -24,7 +24,7 @@ SUFFIXES = (".png", ".pdf", ".svg")
 def arrange(spec: Table, group_by: Sequence[str], facet: Sequence[str]) -> Table:
     """The sweep's table with the fields of lines as rows and those of panels as columns; the others become split."""
     chosen = {*group_by, *facet}
-    rest = [name for name in (*spec.rows, *spec.columns, *spec.split) if name not in chosen]
+    rest = [name for name in (*spec.rows, *spec.columns, *spec.split, *spec.along) if name not in chosen]
     nuisance, seeds = (tuple(name for name in role if name not in chosen) for role in (spec.nuisance, spec.seeds))
     roles = {
         "rows": tuple(group_by),
@@ -33,7 +33,7 @@ def arrange(spec: Table, group_by: Sequence[str], facet: Sequence[str]) -> Table
         "nuisance": nuisance,
         "seeds": seeds,
     }
-    return dataclasses.replace(spec, baseline=None, **roles)
+    return dataclasses.replace(spec, baseline=None, columns_of=(), **roles)
 
 
 def select(workdir: str | Path, where: str = "", group_by: str | None = None, facet: str | None = None) -> Report:

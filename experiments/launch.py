@@ -1,7 +1,12 @@
-"""Launches a sweep: python -m experiments.launch --config=sweeps/X.py --workdir=DIR [--config.FIELD=VALUE ...]
+"""Launches a sweep: python -m experiments.launch --config=sweeps/X.py --workdir=DIR [--size=NAME]
+[--config.FIELD=VALUE ...]
+
+A sweep file may come in several sizes (SIZES, usually smoke, quick and full); --size chooses one, else quick is taken
+where it exists, else the first. Sizes share a workdir: what they have in common is run once.
 
 Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there. Cells that
-have a result are not run again, so the same command continues a sweep. Exit status: 0 every cell has a result, 1 some
+have a result are not run again, so the same command continues a sweep; changed claims, tables or figures are taken
+over without any run. What a launch took lies in launches/. Exit status: 0 every cell has a result, 1 some
 failed, 2 a mistake in what was asked, 130 interrupted.
 """
 
@@ -20,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from experiments import launches, progress, provenance, records, sweep_file
 from experiments import plan as planning
-from experiments import progress, provenance, records, sweep_file
 from experiments.command import Parser, run
 from experiments.labels import count, say, short_names
 from experiments.plan import Plan
@@ -31,15 +36,17 @@ from flax_tx.cost import state_bytes
 from flax_tx.errors import UserError, nearest
 
 EXECUTORS = ("local", "inline")
-FLAGS = ("--config", "--workdir", "--dry_run", "--executor", "--lanes")
+FLAGS = ("--config", "--workdir", "--size", "--dry_run", "--executor", "--lanes")
 NOMINAL = 3e10  # FLOP/s of a lane and
 COMPILING = 8.0  # seconds per program, before this machine has shown its own
+SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
 
 
 def parser() -> Parser:
     """The flags of the command."""
     flags = Parser("experiments.launch", __doc__)
     flags.add_argument("--config", required=True, help="a sweep file; --config.FIELD=VALUE changes a field of it")
+    flags.add_argument("--size", help="one of the file's SIZES; default: quick, else the first")
     flags.add_argument("--dry_run", action="store_true", help="print the plan and stop")
     flags.add_argument("--executor", default="local", help=f"one of {', '.join(EXECUTORS)}")
     flags.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per core")
@@ -55,9 +62,11 @@ def main(argv: Sequence[str]) -> int:
     console.print(describe(plan, flags, done))
     if flags.dry_run:
         return 0
+    command = shlex.join(["python", "-m", "experiments.launch", *argv])
     with held(flags.workdir):
-        prepare(plan, flags.workdir, ["python", "-m", "experiments.launch", *argv])
-        finished = train(plan, flags, done, console)
+        prepare(plan, flags.workdir, command, done)
+        with launches.timed(flags.workdir, command, plan) as watch:
+            finished = train(plan, flags, done, console, watch)
     if not finished:
         left = len(plan.cells) - len(records.finished(flags.workdir, plan.cells))
         console.print(
@@ -83,7 +92,7 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
     plan = None
     for step in (
         lambda: check_workdir(flags.workdir),
-        lambda: planning.make(sweep_file.read(flags.config), sweep_file.parse(rest, FLAGS)),
+        lambda: planning.make(sweep_file.read(flags.config, flags.size), sweep_file.parse(rest, FLAGS)),
     ):
         try:
             plan = step()
@@ -135,21 +144,23 @@ def held(workdir: str) -> Iterator[None]:
         lock.release()
 
 
-def prepare(plan: Plan, workdir: str, command: list[str]) -> None:
-    """Writes the config of every cell that has none, and sweep.json unless it says the same already."""
-    text = " ".join(shlex.quote(word) for word in command)
+def prepare(plan: Plan, workdir: str, command: str, done: set[str]) -> None:
+    """Writes the config of every cell that has none, and sweep.json unless it says the same already.
+
+    Where nothing is left to run, the results keep the provenance that they have.
+    """
     for cell, config in plan.cells.items():
         if not (records.cell_dir(workdir, cell) / "config.json").is_file():
             records.write_cell_config(workdir, cell, to_dict(config))
     path = Path(workdir) / "sweep.json"
-    manifest = records.plain(planning.manifest(plan, text, provenance.collect()))
     before = records.read_json(path) if path.is_file() else {}
-    same_question = {"cells", "programs", "axes", "table", "data", "question"}
-    if any(before.get(name) != manifest[name] for name in same_question):
+    kept = before.get("provenance") if len(done) == len(plan.cells) else None
+    manifest = records.plain(planning.manifest(plan, command, kept or provenance.collect()))
+    if any(before.get(name) != manifest[name] for name in SAME_QUESTION):
         records.write_json(path, manifest)
 
 
-def train(plan: Plan, flags: argparse.Namespace, done: set[str], console: Console) -> bool:
+def train(plan: Plan, flags: argparse.Namespace, done: set[str], console: Console, watch: launches.Watch) -> bool:
     """Runs what is missing. False when interrupted."""
     missing = {name: [cell for cell in cells if cell not in done] for name, cells in plan.programs.items()}
     missing = {name: cells for name, cells in missing.items() if cells}
@@ -158,13 +169,13 @@ def train(plan: Plan, flags: argparse.Namespace, done: set[str], console: Consol
     executor = importlib.import_module(f"experiments.executors.{flags.executor}")
     events = executor.run(flags.workdir, missing, flags.lanes)
     try:
-        for _ in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
-            pass
+        for event in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
+            watch.note(event)
     except KeyboardInterrupt:
-        return False
+        watch.interrupted = True
     finally:
         events.close()
-    return True
+    return not watch.interrupted
 
 
 def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
@@ -177,10 +188,12 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
     axes = [f"{names[name]}: {', '.join(map(say, values))}" for name, values in plan.axes.items()]
     for head, text in (
         ("sweep", f"{plan.file.path}: {question}"),
+        *(("size", f"{size} (of {', '.join(plan.file.sizes)})") for size in filter(None, [plan.file.size])),
         *(("axis" if len(plan.axes[name]) > 1 else "fixed", text) for name, text in zip(plan.axes, axes, strict=True)),
         *(("note", note) for note in plan.notes),
         ("data", "; ".join(f"{name}: {about.source}" for name, about in planning.described(plan))),
         ("cells", f"{len(plan.cells)}, of which {len(done)} have a result, in {len(plan.programs)} programs"),
+        *(("claims", ", ".join(claim.id for claim in claims)) for claims in filter(None, [plan.file.claims])),
         *costs(plan, flags, done),
     ):
         grid.add_row(head, Text(text))

@@ -5,18 +5,19 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import table_spec
+from experiments import claims, figure_spec, table_spec
 from experiments.labels import key
 from experiments.sweep_file import SweepFile
-from experiments.table_spec import Table
 from flax_tx import cost, data
 from flax_tx.config import Config, broken_rules, identity, put, resolve, split, to_dict
 from flax_tx.data import Description
 from flax_tx.errors import UserError
+
+PROBE = 40  # forward passes that one probe costs, about
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Plan:
         about, config = self.describe(cell), self.cells[cell]
         return cost.params(config.model, about.vocab_size, outputs(about), config.data.seq_len, about.task)
 
-    def flops(self, cell: str) -> int:
-        """Floating-point operations of a whole cell, training only."""
+    def flops(self, cell: str) -> float:
+        """Floating-point operations of a whole cell: training and probes."""
         about, config = self.describe(cell), self.cells[cell]
-        return config.train.steps * cost.flops_per_step(config, outputs(about), about.task)
+        return steps_of_work(config) * cost.flops_per_step(config, outputs(about), about.task)
 
 
 def outputs(about: Description) -> int:
@@ -60,31 +61,17 @@ def make(file: SweepFile, overrides: dict[str, Any]) -> Plan:
     base, problems = resolve(file.base | overrides)
     if problems:
         raise UserError(problems)
-    configs, found = resolve_cells(file, base, overrides)
-    axes = find_axes(file, overrides)
-    table = within(file.table, axes, overrides)
-    found += table_spec.problems(table, axes)
+    notes = tuple(f"axis {name} held at {overrides[name]!r} by the command line" for name in replaced(file, overrides))
+    file = held(file, overrides)
+    configs, found = resolve_cells(file, base)
+    axes = find_axes(file)
+    found += shown_problems(file, axes)
     about, wrong = describe_data(configs)
     found += wrong
     if found:
         raise UserError(dict.fromkeys(found))
     cells = {identity(config): config for config in configs}
-    notes = tuple(f"axis {name} held at {overrides[name]!r} by the command line" for name in replaced(file, overrides))
-    return Plan(dataclasses.replace(file, table=table), axes, cells, programs(cells), about, notes)
-
-
-def within(table: Table, axes: dict[str, list], overrides: dict) -> Table:
-    """The table without its baseline, where the command line holds an axis at a value that leaves the baseline out."""
-    gone = [name for name, value in (table.baseline or {}).items() if name in overrides and value not in axes[name]]
-    return dataclasses.replace(table, baseline=None) if gone else table
-
-
-def resolve_cells(file: SweepFile, base: Config, overrides: dict) -> tuple[list[Config], list[str]]:
-    """The config of each cell and the problems of all."""
-    if not file.cells:
-        return [], [f"{file.path}: get_hyper() gives no cell; expected at least [{{}}]"]
-    resolved = [resolve(cell | {k: v for k, v in overrides.items() if k in cell}, base) for cell in file.cells]
-    return [config for config, _ in resolved], [problem for _, problems in resolved for problem in problems]
+    return Plan(file, axes, cells, programs(cells), about, notes)
 
 
 def replaced(file: SweepFile, overrides: dict) -> list[str]:
@@ -92,13 +79,47 @@ def replaced(file: SweepFile, overrides: dict) -> list[str]:
     return [name for name in overrides if any(name in cell for cell in file.cells)]
 
 
-def find_axes(file: SweepFile, overrides: dict) -> dict[str, list]:
+def held(file: SweepFile, overrides: dict) -> SweepFile:
+    """The sweep with its axes held at what the command line says, and the tables that are left by that.
+
+    A table loses a baseline that is not among the cells any more; a further table whose `only` is not among them goes.
+    """
+    cells = [cell | {name: value for name, value in overrides.items() if name in cell} for cell in file.cells]
+
+    fixed = {name: key(overrides[name]) for name in replaced(file, overrides)}
+
+    def lost(values: Mapping[str, Any] | None) -> bool:
+        return any(name in fixed and fixed[name] != key(value) for name, value in (values or {}).items())
+
+    kept = [table for number, table in enumerate(file.tables) if not number or not lost(table.only)]
+    tables = tuple(dataclasses.replace(table, baseline=None) if lost(table.baseline) else table for table in kept)
+    return dataclasses.replace(file, cells=cells, tables=tables)
+
+
+def resolve_cells(file: SweepFile, base: Config) -> tuple[list[Config], list[str]]:
+    """The config of each cell and the problems of all."""
+    if not file.cells:
+        return [], [f"{file.path}: get_hyper() gives no cell; expected at least [{{}}]"]
+    resolved = [resolve(cell, base) for cell in file.cells]
+    return [config for config, _ in resolved], [problem for _, problems in resolved for problem in problems]
+
+
+def find_axes(file: SweepFile) -> dict[str, list]:
     """Field -> its values, in the order in which the sweep has them."""
     axes: dict[str, dict] = {}
     for cell in file.cells:
-        for name, value in (cell | {k: v for k, v in overrides.items() if k in cell}).items():
+        for name, value in cell.items():
             axes.setdefault(name, {})[key(value)] = value
     return {name: list(values.values()) for name, values in axes.items()}
+
+
+def shown_problems(file: SweepFile, axes: dict[str, list]) -> list[str]:
+    """What is wrong with the tables, the claims and the figure over these axes."""
+    if not file.tables:
+        return [f"{file.path}: get_table() gives no table; expected at least one"]
+    found = [problem for table in file.tables for problem in table_spec.problems(table, axes)]
+    found += claims.problems(file.claims, axes, file.table, file.cells)
+    return found + (figure_spec.problems(file.figure, axes) if file.figure else [])
 
 
 def describe_data(configs: list[Config]) -> tuple[dict[str, Description], list[str]]:
@@ -131,19 +152,28 @@ def program_id(structure: Config) -> str:
 
 def work(config: Config) -> float:
     """What decides how long a cell takes, for ordering."""
-    return config.train.steps * cost.flops_per_step(config, 256)
+    return steps_of_work(config) * cost.flops_per_step(config, 256)
+
+
+def steps_of_work(config: Config) -> float:
+    """Training steps, and probes as the training steps that cost as much: a step is three forward passes."""
+    return config.train.steps + PROBE / 3 * (config.probe.any_start() + config.probe.any_end())
 
 
 def manifest(plan: Plan, command: str, provenance: dict) -> dict:
     """The content of sweep.json."""
     return {
         "name": plan.file.name,
+        "size": plan.file.size,
         "question": plan.file.question,
         "command": command,
         "axes": plan.axes,
         "cells": list(plan.cells),
         "programs": plan.programs,
         "table": plan.file.table.to_json(),
+        "tables": [table.to_json() for table in plan.file.tables],
+        "claims": [claim.to_json() for claim in plan.file.claims],
+        "figure": plan.file.figure.to_json() if plan.file.figure else None,
         "data": {name: vars(about) for name, about in described(plan)},
         "provenance": provenance,
     }

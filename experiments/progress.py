@@ -25,7 +25,7 @@ class Clock:
         if event["event"] == "progress":
             self.first_token = self.first_token or time.monotonic()
             self.tokens += event["tokens"]
-            self.left[event["cell"]] = plan.flops(event["cell"]) * (1 - event["step"] / event["steps"])
+            self.left[event["cell"]] = plan.flops(event["cell"]) * (1 - event["step"] / max(1, event["steps"]))
         if event["event"] == "cell":
             self.left[event["cell"]] = 0.0
 
@@ -119,7 +119,7 @@ def draw(progress: Progress, task: int, plan: Plan, event: dict, console: Consol
             task,
             description=f"lane {event['lane']}  training ",
             completed=event["step"],
-            total=event["steps"],
+            total=event["steps"] or None,
             note=cell_label(plan, event["cell"]),
         )
     elif kind == "cell" and event["status"] in ("failed", "diverged"):

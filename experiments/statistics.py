@@ -13,6 +13,7 @@ import numpy as np
 from scipy import special
 
 LEVEL = 0.95
+ONE_SIDED = 2 * LEVEL - 1  # an interval of this level ends at the two one-sided 95 % bounds; it decides TOST too
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,28 @@ class Choice:
     hopeless: bool
 
 
-def estimate(values: Iterable[float]) -> Estimate:
-    """mean ± t(0.975, n-1) · SD/√n over independent seeds."""
+@dataclass(frozen=True)
+class Line:
+    """y = intercept + slope·x by least squares, and the share of the variance of y that it explains."""
+
+    slope: float
+    intercept: float
+    r2: float
+
+
+def estimate(values: Iterable[float], level: float = LEVEL) -> Estimate:
+    """mean ± t((1 + level)/2, n-1) · SD/√n over independent seeds.
+
+    At level ONE_SIDED the ends are the one-sided 95 % bounds, and two one-sided tests find equivalence within a margin
+    exactly when the interval lies inside it (Schuirmann, 1987).
+    """
     x = np.asarray(list(values), np.float64)
     n = len(x)
     mean = float(x.mean()) if n else math.nan
     if n < 2:
         return Estimate(mean, math.nan, n, math.nan, math.nan)
     sd = float(x.std(ddof=1))
-    half = float(special.stdtrit(n - 1, (1 + LEVEL) / 2)) * sd / math.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
     return Estimate(mean, sd, n, mean - half, mean + half)
 
 
@@ -104,6 +118,28 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     scaled = np.minimum(1.0, p[order] * np.arange(len(order), 0, -1))
     adjusted[order] = np.maximum.accumulate(scaled)
     return adjusted.tolist()
+
+
+def line(x: Sequence[float], y: Sequence[float]) -> Line:
+    """Ordinary least squares; NaN where x or y does not vary or holds a NaN (R² needs both, the slope only x)."""
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    dx, dy = x - x.mean(), y - y.mean()
+    sxx, sxy, syy = float(dx @ dx), float(dx @ dy), float(dy @ dy)
+    slope = sxy / sxx if sxx else math.nan
+    return Line(slope, float(y.mean() - slope * x.mean()), sxy**2 / (sxx * syy) if sxx and syy else math.nan)
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float:
+    """Rank correlation, ties at their mean rank; NaN where either does not vary."""
+    ranks = [[(sum(w < v for w in values) + sum(w <= v for w in values) + 1) / 2 for v in values] for values in (a, b)]
+    fit = line(*ranks)
+    return math.copysign(math.sqrt(fit.r2), fit.slope) if fit.r2 >= 0 else math.nan
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided exact p of McNemar's test: pairs in which only a, or only b, failed; 1 when there is none."""
+    n = only_a + only_b
+    return min(1.0, 2 * float(special.bdtr(min(only_a, only_b), n, 0.5))) if n else 1.0
 
 
 def noise_floor(groups: Iterable[Iterable[float]]) -> tuple[float, int]:

@@ -1,11 +1,19 @@
-"""A sweep file, read: its question, its base config, its axes and its table. Everything wrong is said in lines."""
+"""A sweep file, read: its question, base config, axes, tables, claims and figure. Everything wrong is said in lines.
+
+get_config()       the base config                     get_table()    a Table, or a list of them, the main one first
+get_hyper(hyper)   the cells, as overrides of the base  get_claims()   a list of Claim; may be absent
+SIZES              {name: any value}; may be absent     get_figure()   a Figure; may be absent
+
+With SIZES each of these functions may take a parameter `size` and gets the value of the chosen size.
+"""
 
 import ast
 import importlib.util
+import inspect
 import re
 import traceback
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,31 +24,89 @@ from flax_tx.config import flatten, knobs
 from flax_tx.errors import UserError, nearest
 
 NEEDED = ("get_config", "get_hyper", "get_table")
+USUAL = "quick"  # the size of a launch that names none
 
 
 @dataclass(frozen=True)
 class SweepFile:
-    """What a sweep file says: `base` are dotted fields, `cells` the overrides of each cell."""
+    """What a sweep file says: `base` are dotted fields, `cells` the overrides of each cell, `size` one of `sizes`."""
 
     path: str
     name: str
     question: str
     base: dict[str, Any]
     cells: hyper.Sweep
-    table: Table
+    tables: tuple[Table, ...]
+    claims: tuple[Any, ...] = ()  # of experiments.claims.Claim
+    figure: Any = None  # an experiments.figure_spec.Figure
+    size: str | None = None
+    sizes: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> Table:
+        """The main table."""
+        return self.tables[0]
 
 
-def read(path: str) -> SweepFile:
-    """Runs a sweep file. Raises: UserError with every problem that can be seen without planning."""
+def read(path: str, size: str | None = None) -> SweepFile:
+    """Runs a sweep file in one of its sizes; None: "quick" where it has that, else its first.
+
+    Raises: UserError with every problem that can be seen without planning.
+    """
     module = execute(path)
     missing = [name for name in NEEDED if not callable(getattr(module, name, None))]
     if missing:
         names = [name for name in vars(module) if callable(getattr(module, name)) and not name.startswith("_")]
         raise UserError(f"{path}: expected a function {name}(){nearest(name, names)}" for name in missing)
-    base = flatten(call(path, module.get_config))
-    cells = call(path, lambda: list(module.get_hyper(hyper)))
-    question = (module.__doc__ or "").strip()
-    return SweepFile(path, Path(path).stem, question, base, cells, call(path, module.get_table))
+    sizes = sizes_of(module, path)
+    size = choose(size, sizes, path)
+
+    def get(name: str, *arguments: Any) -> Any:
+        function = getattr(module, name, None)
+        return call(path, lambda: function(*arguments, **sized(function, path, size, sizes))) if function else None
+
+    tables = get("get_table")
+    return SweepFile(
+        path=path,
+        name=Path(path).stem,
+        question=(module.__doc__ or "").strip(),
+        base=flatten(get("get_config")),
+        cells=call(path, lambda: list(get("get_hyper", hyper))),
+        tables=(tables,) if isinstance(tables, Table) else tuple(tables),
+        claims=tuple(get("get_claims") or ()),
+        figure=get("get_figure"),
+        size=size,
+        sizes=tuple(sizes),
+    )
+
+
+def sizes_of(module: types.ModuleType, path: str) -> Mapping[str, Any]:
+    """SIZES of a sweep file, empty where it has none. Raises: UserError where it is no dict of names."""
+    sizes = getattr(module, "SIZES", {})
+    named = isinstance(sizes, Mapping) and all(isinstance(name, str) for name in sizes)
+    if not named or ("SIZES" in vars(module) and not sizes):
+        raise UserError(f"{path}: SIZES = {sizes!r}: expected a dict of at least one name")
+    return sizes
+
+
+def choose(size: str | None, sizes: Mapping[str, Any], path: str) -> str | None:
+    """The name of the size that is asked for, or the usual one. Raises: UserError for one that is not there."""
+    if size is None:
+        return USUAL if USUAL in sizes else next(iter(sizes), None)
+    if not sizes:
+        raise UserError(f"--size = {size!r}: {path} has no SIZES; leave --size out")
+    if size not in sizes:
+        raise UserError(f"--size = {size!r}: expected one of {', '.join(sizes)}{nearest(size, sizes)}")
+    return size
+
+
+def sized(function: Callable, path: str, size: str | None, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """{"size": the chosen entry} for a function that takes it, else nothing."""
+    if "size" not in inspect.signature(function).parameters:
+        return {}
+    if size is None:
+        raise UserError(f"{path}: {function.__name__}(size) expected SIZES, a dict of names, in the file")
+    return {"size": sizes[size]}
 
 
 def execute(path: str) -> types.ModuleType:

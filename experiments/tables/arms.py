@@ -1,52 +1,28 @@
-"""Cells -> arms -> comparisons: everything a table says, as data, before anything is drawn.
+"""Everything that a table says, as data, before anything is drawn.
 
 An arm is one place of the table: a row, a column and a sub-table. It is judged at its own best value of the nuisance
-fields, over all its seeds, and against the arm of its column that holds the baseline's row values.
+fields, over all its seeds, and against the arm of its column that holds the baseline's row values. Where columns are
+quantities, the best value is chosen once per row, by the table's own metric.
 """
 
-import dataclasses
-import itertools
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from experiments import records, statistics
-from experiments.labels import key, say
-from experiments.table_spec import METRICS, Metric, Table, problems
+from experiments import metrics, records, statistics
+from experiments.column import Column
+from experiments.labels import key, pairs, say
+from experiments.metrics import METRICS, Metric
+from experiments.paper import Paper
+from experiments.table_spec import Table, problems
+from experiments.tables.comparisons import Comparison, baseline_of, compare
+from experiments.tables.trials import Place, Trial, columns_of, grouped, place_rank, trials_of
 from flax_tx.errors import UserError, nearest
 
-SIGNIFICANCE = 0.05
-BAD = ("stuck", "diverged", "failed")
-
-
-class Trial(NamedTuple):
-    """One cell as a table sees it: its status, the number shown, and the number by which a nuisance is chosen."""
-
-    cell: str
-    status: str
-    shown: float
-    judged: float
-
-
-class Place(NamedTuple):
-    """Where in the table: values of the fields of spec.split, spec.rows and spec.columns."""
-
-    split: tuple
-    row: tuple
-    column: tuple
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The arm minus its baseline, paired by seed; `verdict` is better, worse or not separated at 5 % after Holm."""
-
-    difference: statistics.Difference
-    p_holm: float
-    verdict: str
+BAD = ("stuck", "diverged", "failed", "no number")
 
 
 @dataclass(frozen=True)
@@ -54,10 +30,16 @@ class Arm:
     """One place of the table at its best nuisance value."""
 
     place: Place
+    column: Column
     choice: statistics.Choice
     trials: dict[tuple, Trial]  # by seed
     is_baseline: bool = False
     comparison: Comparison | None = None
+
+    @property
+    def described(self) -> Metric:
+        """Name, unit, direction and format of its number."""
+        return self.column.described
 
     @property
     def planned(self) -> int:
@@ -71,23 +53,23 @@ class Arm:
 
     @property
     def bad(self) -> int:
-        """Seeds that were stuck, diverged or failed."""
+        """Seeds that were stuck, diverged or failed, or gave no number."""
         return sum(self.counts[status] for status in BAD)
 
     @property
     def values(self) -> dict[tuple, float]:
-        """The metric by seed, of the seeds that trained."""
-        return trained(self.trials, "shown")
+        """The number by seed, of the seeds that have one."""
+        return {seed: trial.shown for seed, trial in self.trials.items() if trial.status == "done"}
 
     @property
     def estimate(self) -> statistics.Estimate:
-        """Mean and interval over the seeds that trained."""
+        """Mean and interval over the seeds that have a number."""
         return statistics.estimate(self.values.values())
 
 
 @dataclass(frozen=True)
 class Report:
-    """All arms of a sweep under one metric, with what captions need."""
+    """All arms of a sweep under one table, with what captions need; `paper` where published numbers are shown."""
 
     workdir: str
     manifest: dict
@@ -96,19 +78,37 @@ class Report:
     metric: str
     judged_by: str
     arms: dict[Place, Arm]
-    noise_floor: float
-    noise_dof: int
+    paper: Paper | None = None
+    flags: tuple[str, ...] = ()  # of the command that makes it again
 
     @property
     def described(self) -> Metric:
-        """Name, unit and direction of the metric."""
+        """Name, unit and direction of the table's metric."""
         return METRICS[self.metric]
 
+    @property
+    def judged(self) -> list[Arm]:
+        """One arm for every choice of nuisance values."""
+        per_row = {place[: 2 if self.spec.columns_of else 3]: arm for place, arm in reversed(self.arms.items())}
+        return list(reversed(per_row.values()))
+
+    @property
+    def tuned(self) -> bool:
+        """Whether any arm had a choice."""
+        return any(arm.choice.tuned for arm in self.arms.values())
+
+    def noise(self, column: tuple | None = None) -> tuple[float, int]:
+        """(pooled seed-to-seed SD of the baseline, degrees of freedom), of one column or of all."""
+        baselines = [arm for arm in self.arms.values() if arm.is_baseline and column in (None, arm.place.column)]
+        return statistics.noise_floor(list(arm.values.values()) for arm in baselines)
+
     def values_of(self, part: str) -> list[tuple]:
-        """The values of `split`, `row` or `column` that occur, in the order of the sweep's axes."""
-        fields = {"split": self.spec.split, "row": self.spec.rows, "column": self.spec.columns}[part]
+        """The values of `split`, `row` or `column` that occur, in the order of the table."""
+        if part == "column" and self.spec.columns_of:
+            return [(column.heading,) for column in self.spec.columns_of]
+        rank, nowhere = place_rank(self.spec, self.manifest["axes"]), Place((), (), ())
         occurring = dict.fromkeys(getattr(place, part) for place in self.arms)
-        return list(in_axis_order(occurring, fields, self.manifest["axes"]))
+        return sorted(occurring, key=lambda values: rank(nowhere._replace(**{part: values})))
 
 
 def assemble(
@@ -116,6 +116,7 @@ def assemble(
     metric: str | None = None,
     spec: Table | None = None,
     where: Mapping[str, Iterable[str]] | None = None,
+    published: bool = False,
 ) -> Report:
     """The report of a workdir.
 
@@ -123,118 +124,77 @@ def assemble(
       metric: replaces the sweep's own in what is shown, not in what chooses a nuisance.
       spec: replaces the sweep's own table.
       where: field -> the values to keep, as `labels.say` writes them.
+      published: with the paper's numbers.
 
-    Raises: UserError for a folder that is no sweep's, an unknown metric, or a metric that no cell has.
+    Raises: UserError for a folder that is no sweep's, an unknown metric, a metric that no cell has, no cell that is in
+    the table, or no published numbers.
     """
     manifest, frame = records.sweep(workdir), records.load(workdir)
     spec = spec or table_of(manifest)
     for name, values in (where or {}).items():
         frame = frame[[say(value) in values for (value,) in columns_of(frame, (name,))]]
-    metric = metric or spec.metric
-    _check_metric(metric, frame, workdir)
-    judged_by = spec.metric.replace("test_", "val_")  # the test set chooses nothing
-    groups = group_trials(frame, spec, manifest["axes"], metric, judged_by)
-    arms = {place: make_arm(place, trials, spec) for place, trials in groups.items()}
-    arms = compare(arms, spec, METRICS[metric].lower_is_better)
-    floor, dof = statistics.noise_floor(list(arm.values.values()) for arm in arms.values() if arm.is_baseline)
-    return Report(str(workdir), manifest, frame, spec, metric, judged_by, arms, floor, dof)
+    frame = frame[[values == tuple(map(key, spec.only.values())) for values in columns_of(frame, spec.only)]]
+    if frame.empty and spec.only:
+        raise UserError(f"table {spec.title!r}: no cell of {workdir} has {pairs(spec.only)}")
+    if published and not spec.paper:
+        raise UserError(f"table {spec.title or manifest['name']!r}: it has no published numbers; leave --paper out")
+    shown, judged_by = metric or spec.metric, spec.metric.replace("test_", "val_")  # the test set chooses nothing
+    _check_metric(shown, metric, spec)
+    names = [shown, judged_by, *(column.metric for column in spec.columns_of)]
+    numbers = metrics.columns(workdir, frame, names)
+    _check_numbers(shown, spec, frame, numbers, workdir)
+    arms = {arm.place: arm for arm in _arms(frame, numbers, spec, manifest["axes"], shown, judged_by)}
+    paper = spec.paper if published else None
+    return Report(str(workdir), manifest, frame, spec, shown, judged_by, compare(arms, spec), paper)
 
 
-def _check_metric(metric: str, frame: pd.DataFrame, workdir: Any) -> None:
-    if metric not in METRICS:
-        raise UserError(f"metric {metric!r}: expected one of {', '.join(METRICS)}{nearest(metric, METRICS)}")
-    if frame[metric].isna().all() and (frame.status == "done").any():
-        having = [name for name in METRICS if frame[name].notna().any()]
-        raise UserError(f"metric {metric!r}: no cell of {workdir} has it; expected one of {', '.join(having)}")
+def _check_metric(shown: str, metric: str | None, spec: Table) -> None:
+    if shown not in METRICS:
+        raise UserError(f"metric {shown!r}: expected one of {', '.join(METRICS)}{nearest(shown, METRICS)}")
+    if metric and spec.columns_of:
+        raise UserError(f"metric {metric!r}: table {spec.title!r} shows its own quantities; leave --metric out")
+
+
+def _check_numbers(shown: str, spec: Table, frame: pd.DataFrame, numbers: pd.DataFrame, workdir: Any) -> None:
+    if not spec.columns_of and numbers[shown].isna().all() and (frame.status == "done").any():
+        having = [name for name in METRICS if name in frame and frame[name].notna().any()]
+        raise UserError(f"metric {shown!r}: no cell of {workdir} has it; expected one of {', '.join(having)}")
+
+
+def _arms(
+    frame: pd.DataFrame, numbers: pd.DataFrame, spec: Table, axes: Mapping, shown: str, judged_by: str
+) -> Iterator[Arm]:
+    for place, by_nuisance in grouped(frame, spec, axes).items():
+        choice = _choose(by_nuisance, frame.status, numbers[judged_by], spec)
+        cells = [cell for members in by_nuisance.values() for cell in members]
+        for column in spec.columns_of or (Column(shown),):
+            trials = trials_of(column, choice, cells, frame, numbers[column.metric], spec)
+            here = place._replace(column=(column.heading,)) if spec.columns_of else place
+            is_baseline = spec.baseline is not None and baseline_of(here, spec) == here
+            if trials:
+                yield Arm(here, column, choice, trials, is_baseline)
+
+
+def _choose(
+    by_nuisance: Mapping[tuple, list[str]], status: pd.Series, judged: pd.Series, spec: Table
+) -> statistics.Choice:
+    trained = {value: [cell for cell in cells if status[cell] == "done"] for value, cells in by_nuisance.items()}
+    scores = {value: judged[cells].dropna().tolist() for value, cells in trained.items()}
+    bad = {value: sum(status[cell] in BAD for cell in cells) for value, cells in by_nuisance.items()}
+    return statistics.best_nuisance(scores, bad, spec.lower_is_better)
+
+
+def tables_of(manifest: Mapping) -> list[Table]:
+    """The checked tables of a sweep.json, the main one first. Raises: UserError with every problem."""
+    plain = manifest.get("tables") or [manifest.get("table")]
+    if not plain[0]:
+        raise UserError("sweep.json: expected a table (experiments.table_spec.Table); this sweep declares none")
+    specs = [Table.from_json(each) for each in plain]
+    if found := [problem for spec in specs for problem in problems(spec, manifest["axes"])]:
+        raise UserError(dict.fromkeys(found))
+    return specs
 
 
 def table_of(manifest: Mapping) -> Table:
-    """The checked table of a sweep.json. Raises: UserError with every problem."""
-    if not manifest.get("table"):
-        raise UserError("sweep.json: expected a table (experiments.table_spec.Table); this sweep declares none")
-    spec = Table.from_json(manifest["table"])
-    if found := problems(spec, manifest["axes"]):
-        raise UserError(found)
-    return spec
-
-
-def columns_of(frame: pd.DataFrame, fields: Iterable[str]) -> list[tuple]:
-    """Per cell, the values of the fields as plain Python values; what a cell does not have is None."""
-    columns = [frame[name].astype(object) if name in frame else [None] * len(frame) for name in fields]
-    plain = [[None if isinstance(value, float) and math.isnan(value) else value for value in col] for col in columns]
-    return list(zip(*plain, strict=True)) if plain else [()] * len(frame)
-
-
-def group_trials(frame: pd.DataFrame, spec: Table, axes: Mapping, metric: str, judged_by: str) -> dict:
-    """{place: {nuisance: {seed: Trial}}}, places in the order of the axes."""
-    parts = [columns_of(frame, fields) for fields in (spec.split, spec.rows, spec.columns, spec.nuisance, spec.seeds)]
-    groups: dict[Place, dict] = {}
-    trials = map(Trial, frame.index, frame.status, frame[metric], frame[judged_by])
-    for split, row, column, nuisance, seed, trial in zip(*parts, trials, strict=True):
-        seeds = groups.setdefault(Place(split, row, column), {}).setdefault(nuisance, {})
-        if seed in seeds:
-            raise UserError(f"table: cells {seeds[seed].cell} and {trial.cell} share one place; give every axis a role")
-        seeds[seed] = trial
-    fields = (*spec.split, *spec.rows, *spec.columns)
-    places = in_axis_order({tuple(itertools.chain(*place)): place for place in groups}, fields, axes)
-    return {place: groups[place] for place in places.values()}
-
-
-def in_axis_order(by_values: Mapping[tuple, Any], fields: Iterable[str], axes: Mapping[str, list]) -> dict[tuple, Any]:
-    """The mapping with its keys (one value per field) in the order in which the sweep lists its values."""
-    orders = [{key(value): i for i, value in enumerate(axes.get(name, ()))} for name in fields]
-    ranks = {
-        values: [order.get(v, len(order)) for order, v in zip(orders, values, strict=True)] for values in by_values
-    }
-    return {values: by_values[values] for values in sorted(by_values, key=ranks.__getitem__)}
-
-
-def make_arm(place: Place, by_nuisance: Mapping[tuple, Mapping[tuple, Trial]], spec: Table) -> Arm:
-    """The arm at its best nuisance value."""
-    judged = {value: list(trained(trials, "judged").values()) for value, trials in by_nuisance.items()}
-    bad = {value: sum(t.status in BAD for t in trials.values()) for value, trials in by_nuisance.items()}
-    choice = statistics.best_nuisance(judged, bad, spec.lower_is_better)
-    is_baseline = spec.baseline is not None and baseline_of(place, spec) == place
-    return Arm(place, choice, dict(by_nuisance[choice.value]), is_baseline)
-
-
-def trained(trials: Mapping[tuple, Trial], number: str) -> dict[tuple, float]:
-    """A number of the trials that are `done` and have it, by seed."""
-    numbers = {seed: getattr(trial, number) for seed, trial in trials.items() if trial.status == "done"}
-    return {seed: float(value) for seed, value in numbers.items() if not math.isnan(value)}
-
-
-def baseline_of(place: Place, spec: Table) -> Place:
-    """The place that an arm is compared with."""
-    fixed = {name: key(value) for name, value in (spec.baseline or {}).items()}
-    return place._replace(row=tuple(fixed.get(name, v) for name, v in zip(spec.rows, place.row, strict=True)))
-
-
-def compare(arms: dict[Place, Arm], spec: Table, lower_is_better: bool | None) -> dict[Place, Arm]:
-    """The arms with their comparisons.
-
-    Arms with a bad seed are not compared, nor compared with: survivors are no sample.
-    """
-    if spec.baseline is None or lower_is_better is None:
-        return arms
-    differences = {}
-    for place, arm in arms.items():
-        other = arms.get(baseline_of(place, spec))
-        if other is None or arm.is_baseline or arm.bad or other.bad:
-            continue
-        shared = [seed for seed in arm.values if seed in other.values]
-        difference = statistics.paired([arm.values[s] for s in shared], [other.values[s] for s in shared])
-        if difference.n > 1:
-            differences[place] = difference
-    adjusted = dict(zip(differences, statistics.holm([d.p for d in differences.values()]), strict=True))
-    made = {
-        p: Comparison(d, adjusted[p], verdict(d.mean, adjusted[p], lower_is_better)) for p, d in differences.items()
-    }
-    return {place: dataclasses.replace(arm, comparison=made.get(place)) for place, arm in arms.items()}
-
-
-def verdict(difference: float, p_holm: float, lower_is_better: bool) -> str:
-    """better, worse, or not separated at 5 % after Holm."""
-    if p_holm >= SIGNIFICANCE:
-        return "not separated"
-    return "better" if (difference < 0) == lower_is_better else "worse"
+    """The main table of a sweep.json, checked. Raises: UserError with every problem."""
+    return tables_of(manifest)[0]

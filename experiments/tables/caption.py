@@ -1,16 +1,18 @@
 """The lines under a table: what is shown, against what, what was held fixed, what to doubt, how to make it again."""
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from experiments.column import Column
 from experiments.labels import count, pairs, say, short_names
+from experiments.metrics import METRICS
 from experiments.statistics import wilson
-from experiments.table_spec import METRICS
-from experiments.tables.arms import BAD, Report, columns_of
+from experiments.tables.arms import BAD, Report
 from experiments.tables.faces import MARKS
-from experiments.tables.lint import lint
+from experiments.tables.lint import CHECKS, lint
+from experiments.tables.trials import columns_of
 
 ITEM = {"lm": "token", "classify": "document", "translate": "token"}
 HELD = {  # field -> what it is called in "held fixed"
@@ -40,21 +42,35 @@ AUTO = dict.fromkeys(("model.slots.final", "model.init"), "as the wiring says")
 
 def caption(report: Report, marks: dict[str, str] = MARKS) -> list[tuple[str, str]]:
     """(label, text) pairs; `marks` are the signs that the format uses for the verdicts."""
+    doubts = [("Check", line) for line in lint(report)]
     lines = [
         ("Shown", _shown(report)),
+        *(("Column", line) for line in _columns(report)),
+        ("Only", _only(report)),
         ("Best", _best(report)),
         ("Baseline", _baseline(report, marks)),
         ("Noise floor", _floor(report)),
         ("Bad seeds", _bad(report)),
+        *_published(report),
         ("Data", "; ".join(_data(report))),
         ("Held fixed", ", ".join(_held(report))),
-        *(("Check", line) for line in lint(report)),
+        *(doubts or [("Checks", f"passed: {', '.join(CHECKS)}")]),
         ("Cells", _cells(report)),
         ("Made from", _sources(report)),
         ("Made by", report.manifest["command"]),
         ("Again", _again(report)),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+Lines = list[tuple[str, str]]
+
+
+def captions(reports: Sequence[Report], marks: dict[str, str] = MARKS) -> tuple[list[Lines], Lines]:
+    """The lines of each report, and those that all of several reports have, which are said once."""
+    each = [caption(report, marks) for report in reports]
+    shared = [line for line in each[0] if len(each) > 1 and all(line in lines for lines in each)]
+    return [[line for line in lines if line not in shared] for lines in each], shared
 
 
 def unit(manifest: Mapping, metric: str) -> str:
@@ -64,33 +80,57 @@ def unit(manifest: Mapping, metric: str) -> str:
 
 
 def _shown(report: Report) -> str:
-    metric, spec = report.described, report.spec
-    better = {True: "; lower is better", False: "; higher is better", None: ""}[metric.lower_is_better]
+    spec = report.spec
     seeds = sorted({arm.estimate.n for arm in report.arms.values() if arm.estimate.n})
     span = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}" if seeds else "0"
     over = f" ({', '.join(spec.seeds)})" if spec.seeds else ""
-    what = f"{metric.name} ({report.metric}), {unit(report.manifest, report.metric)}{better}"
-    return f"{what}; mean ± half-width of the 95 % Student t interval, n = {span} seeds{over}"
+    what = "" if spec.columns_of else f"{_metric(report, Column(report.metric))}; "
+    return f"{what}mean ± half-width of the 95 % Student t interval, n = {span} seeds{over}"
+
+
+def _metric(report: Report, column: Column) -> str:
+    """What a column shows, in words: name, unit, direction."""
+    shown = column.described
+    words = unit(report.manifest, column.metric) if shown.unit else ""
+    better = {True: "; lower is better", False: "; higher is better", None: ""}[shown.lower_is_better]
+    return f"{column.words} ({column.metric}){f', {words}' * bool(words)}{better}"
+
+
+def _columns(report: Report) -> Iterable[str]:
+    return [f"{column.heading}: {_metric(report, column)}" for column in report.spec.columns_of]
+
+
+def _only(report: Report) -> str:
+    return f"{pairs(report.spec.only)}; other cells of the sweep are left out" if report.spec.only else ""
+
+
+def _published(report: Report) -> Lines:
+    paper = report.paper
+    if not paper:
+        return []
+    return [("Published", "; ".join(filter(None, [paper.title, paper.source, paper.note]))), ("Marks", paper.legend)]
 
 
 def _best(report: Report) -> str:
-    if not any(arm.choice.tuned for arm in report.arms.values()):
+    if not report.tuned:
         return ""
     names = short_names(report.spec.nuisance)
     grids = [f"{names[name]} of {_values(report.frame, name)}" for name in report.spec.nuisance]
+    what = "row" if report.spec.columns_of else "arm"
     return (
-        f"each arm at its best {' and '.join(grids)}, chosen by the mean of {report.judged_by} among values with the "
-        "fewest bad seeds; * at the edge of the grid; all: no value trained a seed"
+        f"each {what} at its best {' and '.join(grids)}, chosen by the mean of {report.judged_by} among values with "
+        "the fewest bad seeds; * at the edge of the grid; all: no value trained a seed"
     )
 
 
 def _baseline(report: Report, marks: dict[str, str]) -> str:
-    if not report.spec.baseline or report.described.lower_is_better is None:
+    if not report.spec.baseline or all(arm.described.lower_is_better is None for arm in report.arms.values()):
         return ""
     family = sum(arm.comparison is not None for arm in report.arms.values())
     words = ", ".join(f"{mark} {word}" for word, mark in marks.items())
+    fixed = {name: report.spec.label(value) for name, value in report.spec.baseline.items()}
     return (
-        f"{pairs(report.spec.baseline)}, same column; {words}: paired t over shared seeds, Holm over {family} "
+        f"{pairs(fixed)}, same column; {words}: paired t over shared seeds, Holm over {family} "
         "comparisons, 5 %; not compared where the arm or its baseline has a bad seed"
     )
 
@@ -98,10 +138,15 @@ def _baseline(report: Report, marks: dict[str, str]) -> str:
 def _floor(report: Report) -> str:
     if not report.spec.baseline:
         return ""
-    if not report.noise_dof:
+    if not report.noise()[1]:
         return "unknown: no column of the baseline has two trained seeds"
-    floor = format(report.noise_floor, report.described.format)
-    return f"{floor}, the baseline's seed-to-seed SD, pooled over columns ({report.noise_dof} degrees of freedom)"
+    if not report.spec.columns_of:
+        floor, dof = report.noise()
+        number = format(floor, report.described.format)
+        return f"{number}, the baseline's seed-to-seed SD, pooled over columns ({dof} degrees of freedom)"
+    floors = [(column, *report.noise((column.heading,))) for column in report.spec.columns_of]
+    said = [f"{c.heading} {format(floor, c.described.format)} ({dof})" for c, floor, dof in floors if dof]
+    return f"the baseline's seed-to-seed SD (degrees of freedom): {', '.join(said)}"
 
 
 def _bad(report: Report) -> str:
@@ -125,7 +170,7 @@ def _data(report: Report) -> Iterable[str]:
 
 
 def _held(report: Report) -> Iterable[str]:
-    in_table = {name for role, name in report.spec.roles()}
+    in_table = {name for role, name in report.spec.roles()} | {*report.spec.only, *report.spec.along}
     for name, words in HELD.items():
         if name in report.frame and name not in in_table:
             yield f"{words} {_values(report.frame, name)}"
@@ -149,7 +194,9 @@ def _span(numbers: pd.Series) -> str:
 
 def _cells(report: Report) -> str:
     counts = report.frame.status.value_counts()
-    return f"{len(report.frame)} planned: {', '.join(f'{number} {status}' for status, number in counts.items())}"
+    planned, whole = len(report.frame), len(report.manifest["cells"])
+    of = f" of the sweep's {whole}" if planned < whole else ""
+    return f"{planned} planned{of}: {', '.join(f'{number} {status}' for status, number in counts.items())}"
 
 
 def _sources(report: Report) -> str:
@@ -162,4 +209,4 @@ def _sources(report: Report) -> str:
 
 def _again(report: Report) -> str:
     metric = [] if report.metric == report.spec.metric else [f"--metric={report.metric}"]
-    return shlex.join(["python", "-m", "experiments.table", f"--workdir={report.workdir}", *metric])
+    return shlex.join(["python", "-m", "experiments.table", f"--workdir={report.workdir}", *metric, *report.flags])

@@ -1,12 +1,12 @@
-"""The table for a paper: booktabs through pandas. Everything that a user named is escaped."""
+"""The table for a paper: booktabs. Everything that a user named is escaped."""
 
 import unicodedata
-
-import pandas as pd
+from collections.abc import Iterable
 
 from experiments.tables.arms import Report
-from experiments.tables.caption import COMMANDS, caption
-from experiments.tables.faces import Face, Grid, grids, title
+from experiments.tables.caption import COMMANDS, captions
+from experiments.tables.faces import Face, title
+from experiments.tables.grids import Grid, Row, grids
 
 SIGNS = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -22,7 +22,12 @@ SIGNS = {
     "−": "$-$",
     **{sign: f"${name}$" for sign, name in {"±": r"\pm", "×": r"\times", "≈": r"\approx", "→": r"\to"}.items()},
     **{sign: f"${name}$" for sign, name in {"≤": r"\le", "≥": r"\ge", "∞": r"\infty", "√": r"\surd"}.items()},
-    **{sign: f"${name}$" for sign, name in {"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "σ": r"\sigma"}.items()},
+    **{sign: f"${name}$" for sign, name in {"ℓ": r"\ell", "∂": r"\partial", "·": r"\cdot", "ε": r"\epsilon"}.items()},
+    **{sign: f"${name}$" for sign, name in {"α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta"}.items()},
+    **{sign: f"${name}$" for sign, name in {"η": r"\eta", "λ": r"\lambda", "μ": r"\mu", "π": r"\pi"}.items()},
+    **{sign: f"${name}$" for sign, name in {"ρ": r"\rho", "σ": r"\sigma", "φ": r"\phi", "ω": r"\omega"}.items()},
+    **{sign: f"$_{digit}$" for digit, sign in enumerate("₀₁₂₃₄₅₆₇₈₉")},
+    **{sign: f"$^{digit}$" for digit, sign in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }
 LETTERS = "ßæøœłÆØŒŁ"  # Latin letters without an accent to take off
 MARKS = {"better": "+", "worse": "−", "not separated": "≈"}
@@ -31,25 +36,37 @@ HEAD = r"""% \input this file where booktabs is loaded, or compile it by itself.
 \documentclass{article}\usepackage{booktabs}\usepackage[margin=2cm]{geometry}\pagestyle{empty}
 \begin{document}\def\tablealone{\end{document}}\fi
 """
+USUAL, NARROW = r"\footnotesize\setlength{\tabcolsep}{4pt}", r"\scriptsize\setlength{\tabcolsep}{2.5pt}"
+WIDE = 6  # more columns than this are set narrow
 TAIL = "\\tablealone\n"
 STACK, SECOND_LINE, STACKED = r"\begin{tabular}[t]{@{}r@{}}", r" \\ ", r"\end{tabular}"
 
 
-def latex(report: Report) -> str:
-    """A booktabs table with caption and notes; `\\input` it, or compile it by itself."""
-    notes = [_tex_line(label, text) for label, text in caption(report, MARKS)]
+def latex(*reports: Report) -> str:
+    """Booktabs tables with captions and notes; `\\input` the file, or compile it by itself."""
+    own, shared = captions(reports, MARKS)
+    tables = [_table(report, lines) for report, lines in zip(reports, own, strict=True)]
+    notes = [r"\textbf{All tables}\par", _notes(shared)] if shared else []
+    return HEAD + "\n".join([*tables, *notes, TAIL])
+
+
+def _table(report: Report, lines: list[tuple[str, str]]) -> str:
+    drawn = list(grids(report))
+    wide = max(len(grid.column_names) for grid in drawn) > WIDE
     return "\n".join(
         [
-            HEAD + r"\begin{table}[htbp]\centering\footnotesize\setlength{\tabcolsep}{4pt}",
+            rf"\begin{{table}}[htbp]\centering{NARROW if wide else USUAL}",
             rf"\caption{{{escape_latex(title(report))}}}",
-            "\n\\par\\medskip\n".join(_tabular(grid) for grid in grids(report)),
-            r"\par\smallskip\begin{minipage}{\linewidth}\scriptsize\raggedright",
-            "\\par\n".join(notes),
-            r"\end{minipage}",
+            "\n\\par\\medskip\n".join(map(_tabular, drawn)),
+            r"\par\smallskip" + _notes(lines),
             r"\end{table}",
-            TAIL,
         ]
     )
+
+
+def _notes(lines: list[tuple[str, str]]) -> str:
+    notes = "\\par\n".join(_tex_line(label, text) for label, text in lines)
+    return r"\noindent\begin{minipage}{\linewidth}\scriptsize\raggedright" + f"\n{notes}\n" + r"\end{minipage}"
 
 
 def escape_latex(text: str) -> str:
@@ -73,16 +90,42 @@ def _tex_line(label: str, text: str) -> str:
 
 
 def _tabular(grid: Grid) -> str:
-    rows, last = [], None
-    for labels, faces in grid.rows:
-        gap = r"\addlinespace " if rows and len(labels) > 1 else ""
-        first = "" if labels[0] == last else gap + escape_latex(labels[0])
-        rows.append([first, *map(escape_latex, labels[1:]), *map(_tex_cell, faces)])
-        last = labels[0]
-    names = [escape_latex(name) for name in (*grid.row_names, *grid.column_names)]
-    style = pd.DataFrame(rows).style.hide(axis="index").relabel_index(names, axis="columns")
-    body = style.to_latex(hrules=True, column_format="l" * len(grid.row_names) + "r" * len(grid.column_names))
-    return (rf"\textbf{{{escape_latex(grid.heading)}}}\par" + "\n" if grid.heading else "") + body.rstrip()
+    width = len(grid.row_names) + len(grid.column_names)
+    lines = [r"\toprule", *_spanners(grid), _row(map(escape_latex, (*grid.row_names, *grid.column_names))), r"\midrule"]
+    for family, rows in grid.families:
+        gap = r"\addlinespace " if rows[0] is not grid.rows[0] else ""
+        lines += [rf"{gap}\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{{escape_latex(family)}}}}} \\"] if family else []
+        lines += _rows(rows, r"\quad " if family else "")
+    columns = "l" * len(grid.row_names) + "r" * len(grid.column_names)
+    body = "\n".join([rf"\begin{{tabular}}{{{columns}}}", *lines, r"\bottomrule", r"\end{tabular}"])
+    return (rf"\textbf{{{escape_latex(grid.heading)}}}\par" + "\n" if grid.heading else "") + body
+
+
+def _spanners(grid: Grid) -> list[str]:
+    """The line of spanners and the rules under them."""
+    if not grid.spanners:
+        return []
+    cells, rules, column = [""] * len(grid.row_names), [], len(grid.row_names) + 1
+    for name, width in grid.spans:
+        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(name)}}}")
+        rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        column += width
+    return [_row(cells), " ".join(rules)]
+
+
+def _rows(rows: list[Row], indent: str) -> list[str]:
+    """Rows of one family; the first label is said once, and where there are several, a gap parts them."""
+    lines, last = [], None
+    for row in rows:
+        gap = r"\addlinespace " if lines and len(row.labels) > 1 else ""
+        first = "" if row.labels[0] == last else gap + indent + escape_latex(row.labels[0])
+        lines.append(_row([first, *map(escape_latex, row.labels[1:]), *map(_tex_cell, row.faces)]))
+        last = row.labels[0]
+    return lines
+
+
+def _row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + " \\\\"
 
 
 def _tex_cell(face: Face) -> str:
@@ -93,4 +136,5 @@ def _tex_cell(face: Face) -> str:
     first, *rest = [*map(escape_latex, face.trouble.split(", ")), number] if face.trouble else [number]
     best = rf" {{\tiny @{escape_latex(face.nuisance)}}}" if face.nuisance else ""
     lines = [line for line in (first + best, *rest) if line]
-    return f"{STACK}{SECOND_LINE.join(lines)}{STACKED}" if len(lines) > 1 else first + best
+    number = f"{STACK}{SECOND_LINE.join(lines)}{STACKED}" if len(lines) > 1 else first + best
+    return " ".join(part for part in (number, escape_latex(face.beside), escape_latex(face.quoted)) if part)

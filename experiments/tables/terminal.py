@@ -1,71 +1,128 @@
 """The table in a terminal. Every cell is a Text, so nothing in a name is taken for markup."""
 
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from experiments.tables.arms import Report
-from experiments.tables.caption import caption
-from experiments.tables.faces import MARKS, NOT_PLANNED, Face, Grid, grids, title
+from experiments.tables.caption import captions
+from experiments.tables.faces import MARKS, NOT_PLANNED, Face, title
+from experiments.tables.grids import Grid, grids
 
 STYLES = {"better": "bold green", "worse": "red", "not separated": "default", "": "default"}
 UNBOUNDED = 10_000
+GAP = 3  # between two columns: a padding of each, and the box's own character
 
 
-def as_text(report: Report, minimum: int = 100) -> str:
-    """The table as plain text, as wide as it must be to break no line of it, and at least `minimum` columns."""
-    measure = Console(width=UNBOUNDED, file=io.StringIO())
-    width = max(minimum, *(measure.measure(_table(grid)).maximum for grid in grids(report)))
+def as_text(*reports: Report, minimum: int = 100) -> str:
+    """The tables as plain text, as wide as they must be to break no line of them, and at least `minimum` columns."""
+    width = max(minimum, *(_width(grid) for report in reports for grid in grids(report)))
     console = Console(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
-    console.print(draw(report, console))
+    console.print(draw(reports, console))
     return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
 
 
-def draw(report: Report, console: Console) -> RenderableType:
-    """The table and its caption, in blocks of columns where the console is too narrow for all of them."""
-    parts: list[RenderableType] = [Text(title(report), style="bold")]
-    for grid in grids(report):
-        parts += [Text(grid.heading, style="bold")] if grid.heading else []
-        parts += [_table(block) for block in _fit(grid, console)]
-    return Group(*parts, _caption(report))
+def draw(reports: Sequence[Report], console: Console) -> RenderableType:
+    """The tables and their captions, in blocks of columns where the console is too narrow for all of them."""
+    parts: list[RenderableType] = []
+    own, shared = captions(reports)
+    for report, lines in zip(reports, own, strict=True):
+        parts.append(Text(title(report), style="bold"))
+        for grid in grids(report):
+            parts += [Text(grid.heading, style="bold")] if grid.heading else []
+            parts += [_drawn(block) for block in _fit(grid, console.width)]
+        parts += [_caption(lines), Text()]
+    return Group(*parts, Text("All tables", style="bold"), _caption(shared)) if shared else Group(*parts[:-1])
 
 
-def _fit(grid: Grid, console: Console) -> Iterator[Grid]:
-    """The grid in as few blocks of columns as fit the console."""
+def _fit(grid: Grid, width: int) -> Iterator[Grid]:
+    """The grid in as few blocks of columns as fit the width; what is under one spanner stays together."""
+    if len(grid.spans) > 1 and _width(grid) > width:
+        starts = [sum(length for _, length in grid.spans[:i]) for i in range(len(grid.spans) + 1)]
+        for start, stop in itertools.pairwise(starts):
+            yield from _fit(grid.block(start, stop), width)
+        return
     columns = len(grid.column_names)
-    measure = Console(width=UNBOUNDED, file=io.StringIO())
     for size in range(columns, 0, -1):
-        blocks = [_block(grid, slice(start, start + size)) for start in range(0, columns, size)]
-        if size == 1 or all(measure.measure(_table(block)).maximum <= console.width for block in blocks):
+        blocks = [grid.block(start, start + size) for start in range(0, columns, size)]
+        if size == 1 or all(_width(block) <= width for block in blocks):
             yield from blocks
             return
 
 
-def _block(grid: Grid, part: slice) -> Grid:
-    rows = [(labels, faces[part]) for labels, faces in grid.rows]
-    return Grid(grid.heading, grid.row_names, grid.column_names[part], rows)
+def _width(grid: Grid) -> int:
+    return Console(width=UNBOUNDED, file=io.StringIO()).measure(_drawn(grid)).maximum
+
+
+def _drawn(grid: Grid) -> RenderableType:
+    """The table; under a line of spanners it has no edge, whose upper line would part it from them."""
+    if not grid.spanners:
+        return _table(grid)
+    return Padding(Group(_spanners(grid), _table(grid)), (1, 0, 1, 1))
 
 
 def _table(grid: Grid) -> RichTable:
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=not grid.spanners)
     for name in grid.row_names:
         table.add_column(Text(name), overflow="fold")
-    for name in grid.column_names:
-        table.add_column(Text(name), justify="left", overflow="fold")
-    columns = list(zip(*(faces for _, faces in grid.rows), strict=True))
-    drawn = list(zip(*(_column(faces) for faces in columns), strict=True))
-    last = None
-    for (labels, _), texts in zip(grid.rows, drawn, strict=True):
-        if last and labels[0] != last[0] and len(labels) > 1:
+    for name, least in zip(grid.column_names, _widths(grid), strict=True):
+        table.add_column(Text(name), justify="left", overflow="fold", min_width=least)
+    columns = list(zip(*(row.faces for row in grid.rows), strict=True))
+    drawn = iter(zip(*(_column(faces) for faces in columns), strict=True))
+    for family, rows in grid.families:
+        if family:
             table.add_section()
-        same = bool(last) and labels[0] == last[0]
-        table.add_row(*(Text("" if same and not i else label) for i, label in enumerate(labels)), *texts)
-        last = labels
+            table.add_row(Text(family, style="italic"))
+        last = None
+        for row in rows:
+            if last and row.labels[0] != last and len(row.labels) > 1:
+                table.add_section()
+            first = "" if row.labels[0] == last else "  " * bool(family) + row.labels[0]
+            table.add_row(*map(Text, (first, *row.labels[1:])), *next(drawn))
+            last = row.labels[0]
     return table
+
+
+def _spanners(grid: Grid) -> Text:
+    """The line over the header: each spanner in the middle of a rule over its columns."""
+    labels = [[Text(name), *(Text(row.labels[i]) for row in grid.rows)] for i, name in enumerate(grid.row_names)]
+    indent = 2 if any(row.family for row in grid.rows) else 0
+    firsts = [*(indent + cell_len(row.labels[0]) for row in grid.rows), *(cell_len(row.family) for row in grid.rows)]
+    left = [max(map(_widest, cells)) for cells in labels]
+    left[0] = max(left[0], *firsts)
+    line, widths, start = Text(" " * (sum(left) + GAP * len(left)), no_wrap=True), _widths(grid), 0
+    for name, count in grid.spans:
+        width = sum(widths[start : start + count]) + GAP * (count - 1)
+        line.append(f" {name} ".center(width, "─") if name else " " * width).append(" " * GAP)
+        start += count
+    line.rstrip()
+    return line
+
+
+def _widths(grid: Grid) -> list[int]:
+    """The width of each column, the last under a spanner wide enough for the spanner."""
+    columns = zip(*(row.faces for row in grid.rows), strict=True)
+    widths = [
+        max(cell_len(name), *map(_widest, _column(faces)))
+        for name, faces in zip(grid.column_names, columns, strict=True)
+    ]
+    start = 0
+    for name, count in grid.spans:
+        lack = cell_len(name) + 2 - sum(widths[start : start + count]) - GAP * (count - 1)
+        widths[start + count - 1] += max(lack, 0)
+        start += count
+    return widths
+
+
+def _widest(text: Text) -> int:
+    return max(map(cell_len, text.plain.split("\n")))
 
 
 def _column(faces: tuple[Face, ...]) -> list[Text]:
@@ -88,13 +145,15 @@ def _cell(face: Face, number: int, spread: int) -> Text:
         text.append(f" @{face.nuisance}", style="dim")
     if face.number and face.trouble:
         text.append(f"\n{face.estimate}", style="dim")
+    for words in filter(None, (face.beside, face.quoted)):
+        text.append(f"{' ' * bool(text.plain)}{words}", style="cyan")
     return text
 
 
-def _caption(report: Report) -> RichTable:
-    lines = RichTable.grid(padding=(0, 2))
-    lines.add_column(style="dim", no_wrap=True)
-    lines.add_column(overflow="fold")
-    for label, text in caption(report):
-        lines.add_row(label, Text(text, style="yellow" if label == "Check" else "default"))
-    return lines
+def _caption(lines: list[tuple[str, str]]) -> RichTable:
+    table = RichTable.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in lines:
+        table.add_row(label, Text(text, style="yellow" if label == "Check" else "default"))
+    return table

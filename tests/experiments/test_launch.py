@@ -8,7 +8,7 @@ import sys
 import psutil
 import pytest
 
-from experiments import records
+from experiments import launches, records
 from tests.experiments import tiny
 
 
@@ -31,11 +31,21 @@ def test_a_sweep_prints_plan_progress_and_table(finished):
     assert not list(records.Path(workdir).rglob("*.tmp"))
 
 
+def test_a_launch_leaves_what_it_took(finished):
+    _, workdir, _ = finished
+    first = launches.load(workdir)[0]
+    assert (first["cells_run"], first["interrupted"], first["size"]) == (8, False, None)
+    assert first["seconds"] > max(records.load(workdir).seconds)
+    assert first["command"] == records.sweep(workdir)["command"]
+
+
 def test_the_same_command_again_trains_nothing_and_prints_the_same_table(finished):
     path, workdir, output = finished
+    before = len(launches.load(workdir))
     again = tiny.launch(f"--config={path}", f"--workdir={workdir}")
     assert again.returncode == 0
     assert "[1/" not in again.stdout
+    assert len(launches.load(workdir)) == before
     assert again.stdout[again.stdout.index("±") :] == output[output.index("±") :]
 
 
@@ -96,6 +106,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
     again = tiny.launch(f"--config={path}", f"--workdir={workdir}")
     assert again.returncode == 0
     assert f"[{8 - len(kept)}/{8 - len(kept)}]" in again.stdout
+    both = launches.load(workdir)
+    assert [launch["interrupted"] for launch in both] == [True, False]
+    assert sum(launch["cells_run"] for launch in both) == 8
 
 
 def test_a_killed_launcher_leaves_no_lane_and_nothing_is_lost(tmp_path):
@@ -148,6 +161,7 @@ WRONG = {
     "a missing sweep file": (["--config=sweeps/depth_stabilty.py"], "did you mean sweeps/depth_stability.py?"),
     "an unwritable workdir": (["--workdir=/proc/nowhere"], "cannot write in /proc"),
     "an unknown flag": (["--lane=2"], "did you mean --lanes?"),
+    "a size of a file without sizes": (["--size=quick"], "has no SIZES; leave --size out"),
     "an unknown executor": (["--executor=loca"], "did you mean local?"),
     "two mistakes at once": (["--config.model.widht=1", "--config.optim.nmae=sgd"], "did you mean optim.name?"),
 }

@@ -131,3 +131,34 @@ def test_the_edge_of_a_grid_is_told_per_field():
     alone = statistics.best_nuisance({(1,): [1.0]}, {})
     assert alone.edge == (False,) and not alone.tuned
     assert statistics.best_nuisance({(1,): [], (2,): []}, {(1,): 2, (2,): 2}).hopeless
+
+
+@given(VALUES)
+def test_the_one_sided_level_is_that_of_scipys_one_sided_test(values):
+    assume(len(set(values)) > 1)
+    shown = statistics.estimate(values, statistics.ONE_SIDED)
+    expected = stats.ttest_1samp(values, 0, alternative="greater").confidence_interval(0.95).low
+    assert shown.low == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert shown.high - shown.mean == pytest.approx(shown.mean - shown.low, rel=1e-9, abs=1e-9)
+
+
+@given(PAIRS)
+def test_line_and_spearman_are_scipys(pairs):
+    x, y = zip(*pairs, strict=True)
+    assume(len(set(x)) > 1 and len(set(y)) > 1)
+    shown, expected = statistics.line(x, y), stats.linregress(x, y)
+    found = [shown.slope, shown.intercept, shown.r2, statistics.spearman(x, y)]
+    wanted = [expected.slope, expected.intercept, expected.rvalue**2, stats.spearmanr(x, y).statistic]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_a_line_through_what_does_not_vary_has_no_slope_or_no_fit():
+    assert math.isnan(statistics.line([1, 1], [1, 2]).slope) and statistics.line([1, 2], [3, 3]).slope == 0
+    assert math.isnan(statistics.line([1, 2], [3, 3]).r2) and math.isnan(statistics.spearman([1, 2], [3, 3]))
+    assert math.isnan(statistics.line([1, 2, 3], [1, math.nan, 3]).slope)
+
+
+@given(st.integers(0, 20), st.integers(0, 20))
+def test_mcnemar_is_the_binomial_test_of_discordant_pairs(a, b):
+    expected = stats.binomtest(a, a + b).pvalue if a + b else 1
+    assert statistics.mcnemar(a, b) == statistics.mcnemar(b, a) == pytest.approx(expected)

@@ -1,0 +1,58 @@
+"""How long launches took: one file launches/<start>.json in the workdir for each launch that ran something."""
+
+import datetime
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from experiments import provenance, records
+from experiments.plan import Plan
+
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+
+
+class Watch:
+    """What a launch has run so far: the cells that ended, on which lanes, and whether it was interrupted."""
+
+    def __init__(self):
+        self.cells: set[str] = set()
+        self.lanes: set[int] = set()
+        self.interrupted = False
+
+    def note(self, event: dict) -> None:
+        """Takes an event of an executor into account."""
+        self.lanes.add(event["lane"])
+        if event["event"] == "cell":
+            self.cells.add(event["cell"])
+
+
+@contextmanager
+def timed(workdir: str | os.PathLike, command: str, plan: Plan) -> Iterator[Watch]:
+    """A watch for one launch; its file is written when the launch ends, however it ends, if any lane had work.
+
+    {"command", "size", "started", "ended": UTC, "seconds", "cells_run", "lanes", "interrupted", "git"}
+    """
+    watch, started, clock = Watch(), datetime.datetime.now(datetime.UTC), time.monotonic()
+    try:
+        yield watch
+    finally:
+        if watch.lanes:
+            about = {
+                "command": command,
+                "size": plan.file.size,
+                "started": started.isoformat(timespec="seconds"),
+                "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - clock, 1),
+                "cells_run": len(watch.cells),
+                "lanes": len(watch.lanes),
+                "interrupted": watch.interrupted,
+                "git": provenance.git(),
+            }
+            records.write_json(Path(workdir) / "launches" / f"{started.strftime(STAMP)}.json", about)
+
+
+def load(workdir: str | os.PathLike) -> list[dict]:
+    """The launches of a workdir, the first one first."""
+    return [records.read_json(path) for path in sorted((Path(workdir) / "launches").glob("*.json"))]
