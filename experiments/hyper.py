@@ -5,6 +5,8 @@ fixed(name, value)       an axis of one value
 product([a, b, ...])     every combination
 zipit([a, b, ...])       in step; lengths equal
 chainit([a, b, ...])     one after the other
+
+Beside fields a dict may hold "arm": the name under which tables and claims speak of what these cells have in common.
 """
 
 import itertools

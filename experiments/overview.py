@@ -96,9 +96,8 @@ def claim_row(sweep: Published, claim: Mapping) -> list[str]:
 
 def missing(sweep: Published, claim: Mapping) -> str:
     """A claim that does not hold: what was found, why, and what the verdict does not say."""
-    head = (
-        f"**{escape_markdown(claim['id'])}** {claim['verdict']} ({sweep.link}): {escape_markdown(claim['statement'])}"
-    )
+    name, statement = (escape_markdown(claim[field]) for field in ("id", "statement"))
+    head = f"**{name}** {claim['verdict']} ({sweep.link('verdicts.md')}): {statement}"
     return "\n".join([head, "", *(f"- {escape_markdown(line)}" for line in reasons(claim))])
 
 

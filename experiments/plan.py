@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments import claims, figure_spec, table_spec
 from experiments.labels import key
+from experiments.records import ARM
 from experiments.sweep_file import SweepFile
 from flax_tx import cost, data
 from flax_tx.config import Config, broken_rules, identity, put, resolve, split, to_dict
@@ -30,6 +31,7 @@ class Plan:
     programs: dict[str, list[str]]
     data: dict[str, Description]  # by the JSON of the data group
     notes: tuple[str, ...] = ()
+    arms: dict[str, str] = dataclasses.field(default_factory=dict)  # cell -> the name of its arm, where it has one
 
     def describe(self, cell: str) -> Description:
         """The data set of a cell."""
@@ -64,6 +66,8 @@ def make(file: SweepFile, overrides: dict[str, Any]) -> Plan:
     notes = tuple(f"axis {name} held at {overrides[name]!r} by the command line" for name in replaced(file, overrides))
     file = held(file, overrides)
     configs, found = resolve_cells(file, base)
+    arms, twice = name_arms(file, configs)
+    found += twice
     axes = find_axes(file)
     found += shown_problems(file, axes)
     about, wrong = describe_data(configs)
@@ -71,7 +75,7 @@ def make(file: SweepFile, overrides: dict[str, Any]) -> Plan:
     if found:
         raise UserError(dict.fromkeys(found))
     cells = {identity(config): config for config in configs}
-    return Plan(file, axes, cells, programs(cells), about, notes)
+    return Plan(file, axes, cells, programs(cells), about, notes, arms)
 
 
 def replaced(file: SweepFile, overrides: dict) -> list[str]:
@@ -100,17 +104,33 @@ def resolve_cells(file: SweepFile, base: Config) -> tuple[list[Config], list[str
     """The config of each cell and the problems of all."""
     if not file.cells:
         return [], [f"{file.path}: get_hyper() gives no cell; expected at least [{{}}]"]
-    resolved = [resolve(cell, base) for cell in file.cells]
+    resolved = [resolve({k: v for k, v in cell.items() if k != ARM}, base) for cell in file.cells]
     return [config for config, _ in resolved], [problem for _, problems in resolved for problem in problems]
 
 
+def name_arms(file: SweepFile, configs: list[Config]) -> tuple[dict[str, str], list[str]]:
+    """Cell -> the name that the sweep gives its arm, and a line for every two names of one cell."""
+    arms: dict[str, str] = {}
+    found = []
+    for cell, config in zip(file.cells, configs, strict=False):
+        name, before = cell.get(ARM), arms.get(identity(config))
+        if before not in (None, name):
+            found.append(f"{ARM} = {name!r}: the same cell as the arm {before!r}; expected arms that differ in a field")
+        if name is not None:
+            arms.setdefault(identity(config), name)
+    return arms, found
+
+
 def find_axes(file: SweepFile) -> dict[str, list]:
-    """Field -> its values, in the order in which the sweep has them."""
+    """Field -> its values, in the order in which the sweep has them; what goes with the named arms is no axis."""
     axes: dict[str, dict] = {}
+    within: dict[tuple, set] = {}
     for cell in file.cells:
         for name, value in cell.items():
             axes.setdefault(name, {})[key(value)] = value
-    return {name: list(values.values()) for name, values in axes.items()}
+            within.setdefault((name, cell.get(ARM)), set()).add(key(value))
+    free = {name for (name, arm), values in within.items() if arm is None or len(values) > 1 or name == ARM}
+    return {name: list(values.values()) for name, values in axes.items() if name in free or len(values) == 1}
 
 
 def shown_problems(file: SweepFile, axes: dict[str, list]) -> list[str]:
@@ -168,6 +188,7 @@ def manifest(plan: Plan, command: str, provenance: dict) -> dict:
         "question": plan.file.question,
         "command": command,
         "axes": plan.axes,
+        "arms": plan.arms,
         "cells": list(plan.cells),
         "programs": plan.programs,
         "table": plan.file.table.to_json(),

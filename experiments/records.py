@@ -32,6 +32,7 @@ from flax_tx.errors import UserError, nearest
 SCHEMA = 1
 STATUSES = ("done", "stuck", "diverged", "failed")
 MISSING = "missing"
+ARM = "arm"  # beside the fields of a cell: a name that decides no number
 NUMBERS = (  # of summary.json; null where unknown, so read as float
     *("val_loss", "val_loss_se", "test_loss", "test_loss_se", "val_accuracy", "test_accuracy", "final_train_loss"),
     *("params", "flops_per_step", "tokens_per_second", "compile_seconds", "train_seconds"),
@@ -178,16 +179,19 @@ def flatten(config: Mapping, prefix: str = "") -> dict[str, Any]:
 def load(workdir: str | os.PathLike, all_cells: bool = False) -> pd.DataFrame:
     """One row per cell of sweep.json, indexed by cell id.
 
-    Columns: every config field with its dotted name, `program`, `status` ("missing" where there is no result) with its
-    step, reason, finished and seconds, and every field of summary.json. With `all_cells`, also the cells of other
-    sweeps that lie in the same workdir. Raises: UserError for a folder that is no sweep's, or a torn file.
+    Columns: every config field with its dotted name, `program`, `arm` where the sweep names its arms, `status`
+    ("missing" where there is no result) with its step, reason, finished and seconds, and every field of summary.json.
+    With `all_cells`, also the cells of other sweeps that lie in the same workdir. Raises: UserError for a folder that
+    is no sweep's, or a torn file.
     """
     manifest = sweep(workdir)
     cells = list(manifest["cells"])
     if all_cells:
         cells += sorted({path.parent.name for path in Path(workdir).glob("cells/*/config.json")} - set(cells))
     programs = {cell: program for program, members in manifest["programs"].items() for cell in members}
-    rows = [{"program": programs.get(cell), **_row(workdir, cell)} for cell in cells]
+    arms = manifest.get("arms") or {}
+    named = {cell: {ARM: arms.get(cell)} if arms else {} for cell in cells}
+    rows = [{"program": programs.get(cell), **named[cell], **_row(workdir, cell)} for cell in cells]
     frame = pd.DataFrame(rows, index=pd.Index(cells, name="cell"), dtype=object).infer_objects()
     return frame.assign(**{name: frame[name].astype(float) if name in frame else np.nan for name in NUMBERS})
 

@@ -6,11 +6,12 @@ divided by their RMS; a step moves the parameters θ of the blocks alone, embedd
 
     update_sgd     RMS(F(θ - η∇) - F(θ))/η,  η = 1e-3                      (DeepNet, Wang et al. 2022, section 4)
     update_sign    RMS(F(θ - η sign ∇) - F(θ))/η,  η = 1e-4                (the first step of Adam)
-    amplification  mean (F(θ (1 + ε n)) - F(θ))²/ε²,  ε = 1e-3, n normal   (Admin, Liu et al. 2020, section 4)
+    amplification  mean (F(W (1 + ε n)) - F(W))²/ε²,  ε = 1e-3, n normal, W the kernels (Admin, Liu et al. 2020)
 
 `start` and `look` are compiled; what moves the parameters is NumPy, so that a program stays small.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 
 import jax
@@ -65,11 +66,12 @@ def updates(stack: dict, grads: dict, seed: int, draws: int) -> Iterator[tuple[s
     yield "update_sign", SIGN, jax.tree.map(lambda g: -np.sign(g), grads)
     for draw in range(draws):
         rng = np.random.default_rng([seed, draw])
-        yield (
-            "amplification",
-            NOISE,
-            jax.tree.map(lambda w, rng=rng: w * rng.standard_normal(w.shape, np.float32), stack),
-        )
+        yield "amplification", NOISE, jax.tree_util.tree_map_with_path(functools.partial(shake, rng), stack)
+
+
+def shake(rng: np.random.Generator, path, weight: np.ndarray) -> np.ndarray:
+    """A kernel times normal noise; 0 for gains and norms, which the theory of Admin takes for constants."""
+    return weight * rng.standard_normal(weight.shape, np.float32) * (path[-1].key == "kernel")
 
 
 def scaled(stack: dict, names: tuple[str, ...], factor: float) -> dict:

@@ -4,9 +4,9 @@
     Claim("DN-1", "the update of DeepNorm does not depend on depth", "Wang et al. 2022, theorem 4.2", "init",
           rule=(Within(slope, -0.12, 0.12),))
 
-A condition is HOLDS, REVERSED or INCONCLUSIVE by the interval of its number over seeds (paired by seed where it compares
-two), NOT EXERCISED where this size of the sweep has no such cells. A claim HOLDS when all of its rule does, is REVERSED
-when one condition is, and NOT EXERCISED unless all of its manipulation check HOLDS.
+A condition is HOLDS, REVERSED or INCONCLUSIVE by the interval of its number over seeds (paired by seed where it
+compares two), NOT EXERCISED where this size of the sweep has no such cells. A claim HOLDS when all of its rule does,
+is REVERSED when one condition is, and NOT EXERCISED unless all of its manipulation check HOLDS.
 """
 
 from experiments.claims.claim import CLAIM_KINDS, Claim, Verdict

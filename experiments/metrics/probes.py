@@ -53,6 +53,7 @@ def on(formula, *names: str, least: int = 1):
 STREAM = {
     "stream_growth": ("stream mean square at the end", "V₀", ".2f", on(formulas.ratio, "stream")),
     "stream_added": ("stream mean square added", "mean square", ".3g", of(lambda v: v[-1] - v[0], "stream")),
+    "branch_sum": ("sum of the branches' mean squares", "mean square", ".3g", of(lambda f: f.sum(), "branch")),
     "stream_linear_error": (
         *("largest |V_k/(V₀ + k) - 1|, k ≥ 8", "ratio", ".3f"),
         of(formulas.linear_error, "stream", least=9),

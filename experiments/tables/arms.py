@@ -17,6 +17,7 @@ from experiments.column import Column
 from experiments.labels import key, pairs, say
 from experiments.metrics import METRICS, Metric
 from experiments.paper import Paper
+from experiments.results import Results
 from experiments.table_spec import Table, problems
 from experiments.tables.comparisons import Comparison, baseline_of, compare
 from experiments.tables.trials import Place, Trial, columns_of, grouped, place_rank, trials_of
@@ -129,49 +130,54 @@ def assemble(
     Raises: UserError for a folder that is no sweep's, an unknown metric, a metric that no cell has, no cell that is in
     the table, or no published numbers.
     """
-    manifest, frame = records.sweep(workdir), records.load(workdir)
+    manifest = records.sweep(workdir)
     spec = spec or table_of(manifest)
-    for name, values in (where or {}).items():
-        frame = frame[[say(value) in values for (value,) in columns_of(frame, (name,))]]
-    frame = frame[[values == tuple(map(key, spec.only.values())) for values in columns_of(frame, spec.only)]]
-    if frame.empty and spec.only:
-        raise UserError(f"table {spec.title!r}: no cell of {workdir} has {pairs(spec.only)}")
-    if published and not spec.paper:
-        raise UserError(f"table {spec.title or manifest['name']!r}: it has no published numbers; leave --paper out")
     shown, judged_by = metric or spec.metric, spec.metric.replace("test_", "val_")  # the test set chooses nothing
-    _check_metric(shown, metric, spec)
+    _check(spec, metric, published, manifest["name"])
+    frame = _cells(records.load(workdir), spec, where or {}, workdir)
     names = [shown, judged_by, *(column.metric for column in spec.columns_of)]
-    numbers = metrics.columns(workdir, frame, names)
-    _check_numbers(shown, spec, frame, numbers, workdir)
-    arms = {arm.place: arm for arm in _arms(frame, numbers, spec, manifest["axes"], shown, judged_by)}
+    numbers = dict(metrics.columns(workdir, frame, names).items())
+    _check_numbers(shown, spec, frame, numbers[shown], workdir)
+    results = Results(str(workdir), {**manifest, "table": spec.to_json()}, frame, numbers)
+    arms = {arm.place: arm for arm in _arms(results, spec, shown, judged_by)}
     paper = spec.paper if published else None
     return Report(str(workdir), manifest, frame, spec, shown, judged_by, compare(arms, spec), paper)
 
 
-def _check_metric(shown: str, metric: str | None, spec: Table) -> None:
+def _check(spec: Table, metric: str | None, published: bool, name: str) -> None:
+    shown = metric or spec.metric
     if shown not in METRICS:
         raise UserError(f"metric {shown!r}: expected one of {', '.join(METRICS)}{nearest(shown, METRICS)}")
     if metric and spec.columns_of:
         raise UserError(f"metric {metric!r}: table {spec.title!r} shows its own quantities; leave --metric out")
+    if published and not spec.paper:
+        raise UserError(f"table {spec.title or name!r}: it has no published numbers; leave --paper out")
 
 
-def _check_numbers(shown: str, spec: Table, frame: pd.DataFrame, numbers: pd.DataFrame, workdir: Any) -> None:
-    if not spec.columns_of and numbers[shown].isna().all() and (frame.status == "done").any():
+def _cells(frame: pd.DataFrame, spec: Table, where: Mapping[str, Iterable[str]], workdir: Any) -> pd.DataFrame:
+    for name, values in where.items():
+        frame = frame[[say(value) in values for (value,) in columns_of(frame, (name,))]]
+    frame = frame[[values == tuple(map(key, spec.only.values())) for values in columns_of(frame, spec.only)]]
+    if frame.empty and spec.only:
+        raise UserError(f"table {spec.title!r}: no cell of {workdir} has {pairs(spec.only)}")
+    return frame
+
+
+def _check_numbers(shown: str, spec: Table, frame: pd.DataFrame, numbers: pd.Series, workdir: Any) -> None:
+    if not spec.columns_of and numbers.isna().all() and (frame.status == "done").any():
         having = [name for name in METRICS if name in frame and frame[name].notna().any()]
         raise UserError(f"metric {shown!r}: no cell of {workdir} has it; expected one of {', '.join(having)}")
 
 
-def _arms(
-    frame: pd.DataFrame, numbers: pd.DataFrame, spec: Table, axes: Mapping, shown: str, judged_by: str
-) -> Iterator[Arm]:
-    for place, by_nuisance in grouped(frame, spec, axes).items():
-        choice = _choose(by_nuisance, frame.status, numbers[judged_by], spec)
-        cells = [cell for members in by_nuisance.values() for cell in members]
+def _arms(results: Results, spec: Table, shown: str, judged_by: str) -> Iterator[Arm]:
+    fields = (*spec.split, *spec.rows, *spec.columns, *spec.nuisance)
+    for place, by_nuisance in grouped(results.frame, spec, results.axes).items():
+        choice = _choose(by_nuisance, results.frame.status, results.columns[judged_by], spec)
+        at = dict(zip(fields, (*place.split, *place.row, *place.column, *choice.value), strict=True))
         for column in spec.columns_of or (Column(shown),):
-            trials = trials_of(column, choice, cells, frame, numbers[column.metric], spec)
             here = place._replace(column=(column.heading,)) if spec.columns_of else place
             is_baseline = spec.baseline is not None and baseline_of(here, spec) == here
-            if trials:
+            if trials := trials_of(column, at, results):
                 yield Arm(here, column, choice, trials, is_baseline)
 
 

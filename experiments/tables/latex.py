@@ -46,7 +46,7 @@ def latex(*reports: Report) -> str:
     """Booktabs tables with captions and notes; `\\input` the file, or compile it by itself."""
     own, shared = captions(reports, MARKS)
     tables = [_table(report, lines) for report, lines in zip(reports, own, strict=True)]
-    notes = [r"\textbf{All tables}\par", _notes(shared)] if shared else []
+    notes = [r"\par\noindent{\footnotesize\textbf{All tables}}\par", _notes(shared)] if shared else []
     return HEAD + "\n".join([*tables, *notes, TAIL])
 
 

@@ -115,7 +115,7 @@ def _widths(grid: Grid) -> list[int]:
     ]
     start = 0
     for name, count in grid.spans:
-        lack = cell_len(name) + 2 - sum(widths[start : start + count]) - GAP * (count - 1)
+        lack = cell_len(name) + 4 - sum(widths[start : start + count]) - GAP * (count - 1)
         widths[start + count - 1] += max(lack, 0)
         start += count
     return widths

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from experiments import quantity
 from experiments.column import Column
 from experiments.labels import key
-from experiments.quantity import Cell
-from experiments.statistics import Choice
+from experiments.quantity import Quantity, sample
+from experiments.results import Results
 from experiments.table_spec import Table
 from flax_tx.errors import UserError
 
@@ -80,32 +79,12 @@ def ranks(values: tuple, fields: tuple[str, ...], axes: Mapping[str, list]) -> l
     return [order.index(v) if v in order else len(order) for order, v in zip(orders, values, strict=False)]
 
 
-def trials_of(
-    column: Column, choice: Choice, cells: list[str], frame: pd.DataFrame, numbers: pd.Series, spec: Table
-) -> dict[tuple, Trial]:
-    """{seed: Trial} of one row: its cells at the chosen nuisance values, as the column fixes and reduces them."""
-    chosen = dict(zip(spec.nuisance, choice.value, strict=True)) | {n: key(v) for n, v in column.at.items()}
-    mine = frame.loc[cells]
-    fits = [values == tuple(chosen.values()) for values in columns_of(mine, chosen)]
-    mine = mine[fits]
-    over = [values[0] for values in columns_of(mine, (column.over,))] if column.over else [None] * len(mine)
-    by_seed: dict[tuple, dict[Any, str]] = {}
-    for cell, seed, x in zip(mine.index, columns_of(mine, spec.seeds), over, strict=True):
-        by_seed.setdefault(seed, {})[x] = cell
-    along = dict.fromkeys(over)
-    along = sorted(along) if all(map(quantity.is_number, along)) else list(along)
-    return {seed: _trial(column, along, members, frame, numbers) for seed, members in by_seed.items()}
-
-
-def _trial(column: Column, along: list, members: Mapping[Any, str], frame: pd.DataFrame, numbers: pd.Series) -> Trial:
-    """The trial of one seed, by the rules of experiments.quantity."""
-    counting = quantity._counting(column.metric, False)
-    found = []
-    for x in along:
-        cell = members.get(x)
-        status, value = (frame.at[cell, "status"], float(numbers[cell])) if cell else ("missing", math.nan)
-        if status in counting:
-            status = "done" if math.isfinite(value) else "no number"
-        found.append((x, Cell(cell or "", status, value if status == "done" else math.nan, math.nan)))
-    value, status = quantity._reduce(column, found)
-    return Trial(tuple(members[x] for x in along if x in members), status, value)
+def trials_of(column: Column, at: Mapping[str, Any], results: Results) -> dict[tuple, Trial]:
+    """{seed: Trial} of the cells with the values `at`, as the column fixes and reduces them; empty where none is."""
+    wanted = Quantity(column.metric, {**at, **column.at}, column.over, column.fit, best=False)
+    found = sample(wanted, results)
+    trials = {}
+    for seed, status in found.statuses.items():
+        cells = tuple(arm.cells[seed].name for arm in found.arms.values() if seed in arm.cells)
+        trials[seed] = Trial(cells, status, found.values.get(seed, math.nan))
+    return trials

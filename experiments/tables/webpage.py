@@ -85,13 +85,14 @@ def _rows(rows: list[Row], edges: list[str]) -> Iterator[str]:
 def _cell(face: Face) -> str:
     kind = "none" if face.trouble == NOT_PLANNED else "trouble"
     trouble = f'<span class="{kind}">{_escape(face.trouble)}</span>' if face.trouble else ""
-    number = f"({face.estimate})" if face.trouble and face.number else face.estimate
+    estimate = f"({face.estimate})" if face.trouble and face.number else face.estimate
     verdict = face.verdict.replace(" ", "-")
     sign = f'<abbr title="{face.verdict}">{MARKS[face.verdict]}</abbr>' if face.verdict else ""
-    shown = f'<span class="number {verdict}">{_escape(number)}{sign}</span>' if number else ""
+    shown = f'<span class="number {verdict}">{_escape(estimate)}{sign}</span>' if estimate else ""
     best = f'<span class="best">@{_escape(face.nuisance)}</span>' if face.nuisance else ""
     beside = f'<span class="beside">{_escape(face.beside or face.quoted)}</span>' if face.beside or face.quoted else ""
-    return " ".join(part for part in (trouble, shown, best, beside) if part)
+    number = (best, shown) if trouble else (shown, best)
+    return " ".join(part for part in (trouble, *number, beside) if part)
 
 
 def _list(lines: list[tuple[str, str]]) -> str:

@@ -93,6 +93,7 @@ def test_every_claim_is_on_the_page_and_what_did_not_hold_says_why(published):
     assert r"Nobody \| 1999" in rows[1]
     missed = page.partition("## What did not reproduce")[2].partition("## Runs")[0]
     assert "**A-1**" not in missed
+    assert "**A-2** REVERSED ([claimed](claimed/verdicts.md)): Pre-LN is worse" in missed
     assert "- caveat: Small." in missed
     assert "REVERSED: (val" in missed and "n = 5" in missed
     assert "- rule: NOT EXERCISED" in missed and "96" in missed
@@ -111,11 +112,11 @@ def test_notes_are_taken_over_and_survive(published):
 
 
 def test_sweeps_stand_in_a_fixed_order_however_they_were_published(published, tmp_path):
-    for name in ("zebra", "heads", "depth_stability"):
+    for name in ("zebra", "catalogue", "heads"):
         publish.publish(write(tmp_path / name, name, claims=()), tmp_path / "results")
     page = (tmp_path / "results" / "README.md").read_text()
     found = [line[4:] for line in page.splitlines() if line.startswith("### ")]
-    assert found == [r"depth\_stability", "heads", "zebra"]
+    assert found == ["heads", "catalogue", "zebra"]
     assert "## Claims" not in page
     assert not (tmp_path / "results" / "zebra" / "figure.png").exists()
 

@@ -152,10 +152,9 @@ def test_mistakes_are_one_line(workdir, arguments, meant):
 
 def test_the_command_needs_claims_and_no_jax(tmp_path):
     write(tmp_path, claims=[])
-    code = "import sys\nfrom experiments import verdict\nverdict.main(sys.argv[1:]) if len(sys.argv) > 1 else None\n"
-    code += "sys.exit(bool({'jax', 'flax'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    command = [sys.executable, "-m", "experiments.verdict", f"--workdir={tmp_path}"]
+    code = "import sys\nfrom experiments import command, verdict\n"
+    code += "sys.exit(3) if {'jax', 'flax'} & set(sys.modules) else command.run(verdict.main)"
+    command = [sys.executable, "-c", code, f"--workdir={tmp_path}"]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 2 and not made.stdout and "get_claims()" in made.stderr
     assert len(made.stderr.splitlines()) == 1
