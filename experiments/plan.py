@@ -130,7 +130,12 @@ def find_axes(file: SweepFile) -> dict[str, list]:
             axes.setdefault(name, {})[key(value)] = value
             within.setdefault((name, cell.get(ARM)), set()).add(key(value))
     free = {name for (name, arm), values in within.items() if arm is None or len(values) > 1 or name == ARM}
-    return {name: list(values.values()) for name, values in axes.items() if name in free or len(values) == 1}
+    common = {name for name in axes if all(name in cell for cell in file.cells)}
+    return {
+        name: list(values.values())
+        for name, values in axes.items()
+        if name in free or (name in common and len(values) == 1)
+    }
 
 
 def shown_problems(file: SweepFile, axes: dict[str, list]) -> list[str]:

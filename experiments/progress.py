@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from experiments.labels import pairs
 from experiments.plan import Plan
+from experiments.records import ARM
 
 STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "bold red"}
 
@@ -47,7 +48,8 @@ def cell_label(plan: Plan, cell: str) -> str:
     """The cell by its values on the axes of the sweep."""
     config = plan.cells[cell]
     names = [name for name, values in plan.axes.items() if len(values) > 1]
-    return pairs({name: value_of(config, name) for name in names}) or cell
+    arm = {ARM: plan.arms[cell]} if cell in plan.arms else {}
+    return pairs(arm | {name: value_of(config, name) for name in names if name != ARM}) or cell
 
 
 def value_of(config, name: str):

@@ -4,7 +4,7 @@ paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), table 1, in miniature: r
           columns; constant learning rate from the first step, no warm-up
 command   python -m experiments.launch --config=sweeps/deepnet_depth.py --workdir=runs/deepnet_depth [--size=NAME]
 smoke     8 cells, 2 programs: the machinery, no verdict
-quick     15 placements x 3 depths x 2 learning rates x 5 seeds = 450 cells, 45 programs, 12 minutes on 2 cores
+quick     15 placements x 3 depths x 3 learning rates x 5 seeds = 675 cells, 45 programs, 13 minutes on 2 cores
 full      25 placements x 5 depths x 3 learning rates x 5 seeds = 1,875 cells, 2 hours on 2 cores
 expect    Post-LN is stuck at the unigram entropy from 12 layers on, not at 6, and SmallInit only delays it to 24;
           DeepNorm, KEEL, Pre-LN and its kin and ReZero train at every depth. Admin has no warm-up here, for which it
@@ -18,46 +18,78 @@ from experiments.table_spec import Table
 from flax_tx import config
 
 POST, PRE, NO_NORM = "Post-LN family", "Pre-LN family", "no norm"
-FAMILIES = {
-    **dict.fromkeys(("post", "admin", "b2t", "residual", "deepnorm", "deepnorm-glm", "keel"), POST),
-    **dict.fromkeys(("pre", "normformer", "sub-ln", "sandwich", "branch", "layernorm-scaling", "layerscale"), PRE),
-    **dict.fromkeys(("dlcl", "mix-ln", "hybridnorm-star"), PRE),
-    **dict.fromkeys(("rezero", "fixup", "none"), NO_NORM),
+ARMS = {  # name -> (wiring, init), by family
+    POST: {
+        "Post-LN": ("post", None),
+        "Post-LN, SmallInit": ("post", "small"),
+        "Post-LN, DS-Init": ("post", "ds-init"),
+        "Admin": ("admin", None),
+        "B2T": ("b2t", None),
+        "ResiDual": ("residual", None),
+        "DeepNorm": ("deepnorm", None),
+        "DeepNorm-GLM": ("deepnorm-glm", None),
+        "KEEL": ("keel", None),
+    },
+    PRE: {
+        "Pre-LN": ("pre", None),
+        "Pre-LN, GPT-2 init": ("pre", "gpt2"),
+        "NormFormer": ("normformer", None),
+        "DLCL": ("dlcl", None),
+        "Sub-LN": ("sub-ln", None),
+        "Sandwich, Peri-LN": ("sandwich", None),
+        "Peri-LN, GPT-2 init": ("sandwich", "gpt2"),
+        "OLMo 2": ("branch", None),
+        "LayerNorm Scaling": ("layernorm-scaling", None),
+        "LayerScale": ("layerscale", None),
+        "Mix-LN": ("mix-ln", None),
+        "HybridNorm*": ("hybridnorm-star", None),
+    },
+    NO_NORM: {
+        "ReZero": ("rezero", None),
+        "T-Fixup": ("none", "t-fixup"),
+        "Fixup": ("fixup", None),
+        "no norm": ("none", None),
+    },
 }
-PLAIN = ("post", "admin", "b2t", "residual", "deepnorm", "keel", "pre", "normformer", "sub-ln", "sandwich", "branch")
-QUICK = (*((name, None) for name in (*PLAIN, "rezero", "none")), ("post", "small"), ("none", "t-fixup"))
-ALSO = ("deepnorm-glm", "dlcl", "layernorm-scaling", "layerscale", "mix-ln", "hybridnorm-star", "fixup")
-MORE = (*((name, None) for name in ALSO), ("post", "ds-init"), ("pre", "gpt2"), ("sandwich", "gpt2"))
+ALL = {arm: row for family in ARMS.values() for arm, row in family.items()}
+LATER = ("DS-Init", "GLM", "GPT-2", "DLCL", "Scaling", "LayerScale", "Mix", "Hybrid", " Fixup")
+QUICK = [arm for arm in ALL if arm != "Fixup" and not any(word in arm for word in LATER)]
 SIZES = {
-    "smoke": {"rows": QUICK[:7:6], "depths": [6], "rates": [1e-3, 3e-3], "seeds": 2, "steps": 20},
-    "quick": {"rows": QUICK, "depths": [6, 12, 24], "rates": [1e-3, 3e-3, 1e-2], "seeds": 5, "steps": 100},
-    "full": {"rows": QUICK + MORE, "depths": [3, 6, 12, 24, 48], "rates": [1e-3, 3e-3, 1e-2], "seeds": 5, "steps": 250},
+    "smoke": {"arms": ["Post-LN", "DeepNorm"], "depths": [6], "rates": [1e-3, 3e-3], "seeds": 2, "steps": 20},
+    "quick": {"arms": QUICK, "depths": [6, 12, 24], "rates": [1e-3, 3e-3, 1e-2], "seeds": 5, "steps": 100},
+    "full": {"arms": list(ALL), "depths": [3, 6, 12, 24, 48], "rates": [1e-3, 3e-3, 1e-2], "seeds": 5, "steps": 250},
 }
 DEEPNET = "DeepNet, Wang et al. 2022, arXiv 2203.00555, table 1"
 TEARS = "Transformers without Tears, Nguyen & Salazar 2019, arXiv 1910.05895, table 5"
 NO_WORSE = "DeepNorm is no worse than Pre-LN at any depth, and loses nothing with depth"
+FIXES = ("DeepNorm", "KEEL", "Pre-LN", "Sandwich, Peri-LN", "ReZero")
 SAME = 3e-3  # the learning rate of the same-rate table
 
-PAPER = Paper(
-    title="WMT-17 En-De, test BLEU",
-    source=DEEPNET,
-    spanners=(("WMT-17 En-De BLEU (DeepNet, table 1)", ("6L-6L", "18L-18L", "50L-50L", "100L-100L")),),
-    rows={
-        "admin": ("27.9 [V2]", "28.8 ?", "diverged [V2]", "diverged [V2]"),
-        "deepnorm": ("27.8 [V2]", "28.8 [V2]", "29.0 [V2]", "28.9 [V2]"),
-        "pre": ("27.0 [V2]", "28.1 ?", "28.0 ?", "27.4 [V2]"),
-        "normformer": ("27.0 [V2]", "28.3 [V2]", "27.8 [V2]", "diverged [V2]"),
-        "rezero": ("26.9 [V2]", "diverged [V2]", "diverged [M]", "diverged [M]"),
-    },
-    extra_rows=(
-        ("Vanilla Post-LN", POST, ("28.1 [V2]", "diverged ?", "diverged [V2]", "diverged [V2]")),
-        ("DS-Init", POST, ("27.9 [V2]", "diverged ?", "diverged [V2]", "diverged [V2]")),
-        ("DLCL", PRE, ("27.4 [V2]", "28.2 [V2]", "diverged [V2]", "27.5 [V2]")),
-        ("R-Fixup", NO_NORM, ("27.5 [V2]", "28.4 ?", "27.7 ?", "diverged [V2]")),
-        ("T-Fixup", NO_NORM, ("27.5 [V2]", "28.4 ?", "27.9 ?", "diverged [V2]")),
-    ),
-    note="Encoder-decoders, with warm-up and in half precision; ours are decoders in single precision.",
-)
+PUBLISHED = {  # BLEU of 6L-6L, 18L-18L, 50L-50L and 100L-100L, by the arm that is the same
+    "Post-LN": ("28.1 [V2]", "diverged ?", "diverged [V2]", "diverged [V2]"),
+    "Post-LN, DS-Init": ("27.9 [V2]", "diverged ?", "diverged [V2]", "diverged [V2]"),
+    "Admin": ("27.9 [V2]", "28.8 ?", "diverged [V2]", "diverged [V2]"),
+    "DeepNorm": ("27.8 [V2]", "28.8 [V2]", "29.0 [V2]", "28.9 [V2]"),
+    "Pre-LN": ("27.0 [V2]", "28.1 ?", "28.0 ?", "27.4 [V2]"),
+    "DLCL": ("27.4 [V2]", "28.2 [V2]", "diverged [V2]", "27.5 [V2]"),
+    "NormFormer": ("27.0 [V2]", "28.3 [V2]", "27.8 [V2]", "diverged [V2]"),
+    "ReZero": ("26.9 [V2]", "diverged [V2]", "diverged [M]", "diverged [M]"),
+    "Fixup": ("27.5 [V2]", "28.4 ?", "27.7 ?", "diverged [V2]"),
+    "T-Fixup": ("27.5 [V2]", "28.4 ?", "27.9 ?", "diverged [V2]"),
+}
+
+
+def published(arms):
+    """DeepNet's table: rows that this size has beside ours, the others below."""
+    families = {arm: family for family, members in ARMS.items() for arm in members}
+    return Paper(
+        title="WMT-17 En-De, test BLEU",
+        source=DEEPNET,
+        spanners=(("WMT-17 En-De BLEU (DeepNet, table 1)", ("6L-6L", "18L-18L", "50L-50L", "100L-100L")),),
+        rows={arm: row for arm, row in PUBLISHED.items() if arm in arms},
+        extra_rows=tuple((arm, families[arm], row) for arm, row in PUBLISHED.items() if arm not in arms),
+        note="Encoder-decoders, with warm-up and in half precision; ours are decoders in single precision.",
+    )
 
 
 def get_config(size):
@@ -81,7 +113,7 @@ def get_hyper(hyper, size):
     seeds = range(size["seeds"])
     return hyper.product(
         [
-            [{"model.wiring": wiring, "model.init": init} for wiring, init in size["rows"]],
+            [{"arm": arm, "model.wiring": ALL[arm][0], "model.init": ALL[arm][1]} for arm in size["arms"]],
             hyper.sweep("model.num_layers", size["depths"]),
             hyper.sweep("optim.learning_rate", size["rates"]),
             hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
@@ -91,28 +123,28 @@ def get_hyper(hyper, size):
 
 def get_table(size):
     shared = {
-        "rows": ("model.wiring", "model.init"),
+        "rows": ("arm",),
         "columns": ("model.num_layers",),
         "metric": "progress",
         "lower_is_better": False,
         "seeds": ("seed.init", "seed.data"),
-        "baseline": {"model.wiring": "pre", "model.init": None},
-        "groups": FAMILIES,
+        "baseline": {"arm": "Pre-LN"} if "Pre-LN" in size["arms"] else None,
+        "groups": {arm: family for family, members in ARMS.items() for arm in members if arm in size["arms"]},
         "labels": {depth: f"{depth}L" for depth in size["depths"]},
-        "paper": PAPER,
+        "paper": published(size["arms"]),
     }
     best = Table(**shared, nuisance=("optim.learning_rate",), title="Depth, each at its best learning rate")
     return [best, Table(**shared, only={"optim.learning_rate": SAME}, title=f"Depth, all at learning rate {SAME:g}")]
 
 
-def at(wiring, depth, init=None, **more):
-    """The cells of a row at a depth."""
-    return {"model.wiring": wiring, "model.init": init, "model.num_layers": depth} | more
+def at(arm, depth):
+    """The cells of an arm at a depth."""
+    return {"arm": arm, "model.num_layers": depth}
 
 
-def same(wiring, depth, init=None, rate=SAME):
+def same(arm, depth, rate=SAME):
     """The same at one learning rate."""
-    return at(wiring, depth, init, **{"optim.learning_rate": rate})
+    return at(arm, depth) | {"optim.learning_rate": rate}
 
 
 def loss(where):
@@ -128,26 +160,28 @@ def get_claims(size):
         return Claim(name, statement, source, "training", tuple(rule), tuple(check), caveat)
 
     def no_worse(of):
-        yield from (Greater(loss(of("pre", depth)), loss(of("deepnorm", depth)), -0.01) for depth in size["depths"])
-        yield Greater(loss(of("deepnorm", shallow)), loss(of("deepnorm", deep)), -0.02)
+        yield from (Greater(loss(of("Pre-LN", depth)), loss(of("DeepNorm", depth)), -0.01) for depth in size["depths"])
+        yield Greater(loss(of("DeepNorm", shallow)), loss(of("DeepNorm", deep)), -0.02)
 
     shallow, deep = size["depths"][0], size["depths"][-1]
-    stuck = [Fails(same("post", depth)) for depth in (12, 24)]
+    stuck = [Fails(same("Post-LN", depth)) for depth in (12, 24)]
     nats = f"Margins in nats, depths {shallow} to {deep}; all end near the entropy rate."
-    small, default = (Quantity("progress", same("post", 12, init), stuck_counts=True) for init in ("small", None))
+    small, default = (
+        Quantity("progress", same(arm, 12), stuck_counts=True) for arm in ("Post-LN, SmallInit", "Post-LN")
+    )
     return [
         claim(
             "F1",
             "Post-LN is stuck at 24 layers, where five published fixes train: one learning rate, no warm-up",
             DEEPNET,
-            [stuck[1], *(trains(same(fix, 24)) for fix in ("deepnorm", "keel", "pre", "sandwich", "rezero"))],
+            [stuck[1], *(trains(same(fix, 24)) for fix in FIXES)],
             caveat="The five are named in advance; that the pattern of failures matches the table's is not tested.",
         ),
         claim(
             "DN-3",
             "At one learning rate, without warm-up, DeepNorm trains 12 and 24 layers, where Post-LN is stuck",
             DEEPNET,
-            [*stuck, *(trains(same("deepnorm", depth)) for depth in (12, 24))],
+            [*stuck, *(trains(same("DeepNorm", depth)) for depth in (12, 24))],
         ),
         claim("DN-4", f"{NO_WORSE}, each at its best learning rate", DEEPNET, no_worse(at), caveat=nats),
         claim("DN-4s", f"{NO_WORSE}, at one learning rate", DEEPNET, no_worse(same), caveat=nats),
@@ -155,7 +189,7 @@ def get_claims(size):
             "NS-2",
             "Without warm-up Post-LN fails with depth and Pre-LN does not",
             TEARS,
-            [*(trains(same("pre", depth)) for depth in (6, 12)), trains(same("post", shallow)), stuck[0]],
+            [*(trains(same("Pre-LN", depth)) for depth in (6, 12)), trains(same("Post-LN", shallow)), stuck[0]],
             caveat=f"The shallowest Post-LN has {shallow} layers, not 2.",
         ),
         claim(
@@ -170,20 +204,20 @@ def get_claims(size):
             "TF-3",
             "Without norms and warm-up, T-Fixup trains 12 layers at learning rate 1e-3",
             "Huang et al. 2020, PMLR 119",
-            [trains(same("none", 12, "t-fixup", 1e-3))],
+            [trains(same("T-Fixup", 12, 1e-3))],
         ),
         claim(
             "RZ-2",
             "ReZero trains 24 layers without norms and warm-up, where a plain stack without norms does not",
             "Bachlechner et al. 2021, arXiv 2003.04887",
-            [trains(at("rezero", 24)), Fails(at("none", 24))],
+            [trains(at("ReZero", 24)), Fails(at("no norm", 24))],
             caveat="Each at its best learning rate.",
         ),
         claim(
             "RD-4",
             "ResiDual trains 12 layers without warm-up, where Post-LN is stuck",
             "ResiDual, Xie et al. 2023, arXiv 2304.14802",
-            [trains(same("residual", 12))],
+            [trains(same("ResiDual", 12))],
             check=stuck[:1],
             caveat="Its first update moves the output even more than that of Post-LN does: it may be REVERSED.",
         ),
@@ -191,7 +225,7 @@ def get_claims(size):
             "B2T-3",
             "The bottom-to-top connection alone trains 12 and 24 layers, where Post-LN is stuck",
             "Takase et al. 2022, arXiv 2206.00330",
-            [trains(same("b2t", depth)) for depth in (12, 24)],
+            [trains(same("B2T", depth)) for depth in (12, 24)],
             check=stuck,
             caveat="Without the factor L^-1/2 on all kernels that its code adds.",
         ),
@@ -199,7 +233,7 @@ def get_claims(size):
             "KE-2",
             "KEEL trains the deepest stack, and is no worse there than Pre-LN",
             "Chen & Wei 2026, arXiv 2601.19895",
-            [trains(at("keel", deep)), Greater(loss(at("pre", deep)), loss(at("keel", deep)), -0.02)],
+            [trains(at("KEEL", deep)), Greater(loss(at("Pre-LN", deep)), loss(at("KEEL", deep)), -0.02)],
             caveat=f"At {deep} layers, each at its best learning rate; the claim is of 48 and more.",
         ),
     ]
@@ -211,6 +245,6 @@ def get_figure(size):
             Panel("progress", "model.num_layers", log_x=True, at={"optim.learning_rate": rate}, title=f"{rate:g}")
             for rate in size["rates"]
         ),
-        lines=("model.wiring", "model.init"),
+        lines=("arm",),
         title="Progress against depth, a panel per learning rate",
     )

@@ -4,6 +4,9 @@ paper     Attention Is Not All You Need (Dong et al. 2021, arXiv 2103.03404); Si
           et al. 2022, arXiv 2206.03126); Xiong et al. 2020, arXiv 2002.04745, lemma 2; Low-Rank Bottleneck
           (Bhojanapalli et al. 2020, arXiv 2002.07028)
 command   python -m experiments.launch --config=sweeps/rank_collapse.py --size=full --workdir=runs/rank_collapse
+smoke     6 cells
+quick     135 cells, 27 programs
+full      135 cells, the same: half a minute on 2 cores
 setting   as in sweeps/init_atlas.py, and five parts: attention to all tokens; gradients at 12 layers on 4,096 tokens;
           the setting of Xiong et al.'s theory; heads of one layer with learned positions; small weights
 expect    without skips attention makes all tokens equal in four layers; Post-LN loses their difference by 48 sublayers,

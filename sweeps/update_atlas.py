@@ -3,6 +3,9 @@
 paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), figure 5; Admin (Liu et al. 2020, arXiv 2004.08249), section 4;
           CompleteP (Dey et al. 2025, arXiv 2505.01618), table 1: three arguments for depth, in one table
 command   python -m experiments.launch --config=sweeps/update_atlas.py --size=full --workdir=runs/update_atlas
+smoke     8 cells
+quick     225 cells, 45 programs
+full      300 cells, 60 programs, a minute on 2 cores with nothing compiled yet
 setting   as in sweeps/init_atlas.py; the step moves the blocks alone, the output is the normalised features of the head
 expect    DeepNorm's SGD step does not depend on the depth and Post-LN's explodes; under Adam DeepNorm's grows as L^1/2,
           and KEEL's, its GLM variant's and that of 1/S branches do not grow; noise: Post-LN L, Pre-LN and Admin log L
@@ -38,6 +41,16 @@ SIZES = {
 }
 DEPTH, WIRING, INIT = "model.num_layers", "model.wiring", "model.init"
 SGD, SIGN, NOISE = "power of L: SGD", "power of L: sign (Adam)", "power of L: noise"
+THEORY = {
+    SGD: {"DeepNorm": "0"},
+    SIGN: {"DeepNorm": "1/2", "DeepNorm-GLM": "0", "KEEL": "0", "Pre-LN": "1", "1/√S branch": "1/2", "1/S branch": "0"},
+    NOISE: {"Post-LN": "1"},
+}
+
+
+def known(powers, size):
+    """What theory says of the arms of a size."""
+    return {arm: power for arm, power in powers.items() if arm in {ARMS[row][1] for row in size["arms"]}}
 
 
 def get_config():
@@ -86,19 +99,8 @@ def get_table(size):
         ),
         metric="update_sgd",
         seeds=("seed.init", "seed.data"),
-        groups={label: family for family, label in ARMS.values()},
-        theory={
-            SGD: {"DeepNorm": "0"},
-            SIGN: {
-                "DeepNorm": "1/2",
-                "DeepNorm-GLM": "0",
-                "KEEL": "0",
-                "Pre-LN": "1",
-                "1/√S branch": "1/2",
-                "1/S branch": "0",
-            },
-            NOISE: {"Post-LN": "1"},
-        },
+        groups={ARMS[arm][1]: ARMS[arm][0] for arm in size["arms"]},
+        theory={title: known(powers, size) for title, powers in THEORY.items()},
         title="How far one step moves the output, by depth",
     )
 

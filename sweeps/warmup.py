@@ -1,4 +1,4 @@
-"""Who needs warm-up? Placement x warm-up x learning rate, as maps of what trains and what is stuck.
+"""Who needs warm-up: which placements, at which learning rates and depths?
 
 papers    On Layer Normalization (Xiong et al. 2020, arXiv 2002.04745), figure 2; Admin (Liu et al. 2020, arXiv
           2004.08249), its grid of 15 settings; ResiDual (Xie et al. 2023, arXiv 2304.14802), its table without warm-up

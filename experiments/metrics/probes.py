@@ -8,7 +8,7 @@ import numpy as np
 from experiments.metrics import formulas
 from experiments.metrics.curves import number
 from experiments.metrics.formulas import largest
-from experiments.metrics.metric import Metric, matching, of
+from experiments.metrics.metric import Metric, of
 from experiments.metrics.summary import LOSS
 
 OUT = "gradient.ffn_*.out"  # the last of them is that of the last feed-forward sublayer of a layer
@@ -23,9 +23,9 @@ ROLES = {
 
 
 def branch_gradient(probes: Mapping[str, np.ndarray], row: Mapping[str, Any]) -> float:
-    """The largest Frobenius norm of the gradient of a parameter of attention or feed-forward sublayers, per layer."""
-    kinds = ("attention.", "cross.", "ffn_")
-    found = [array for kind in kinds for array in matching(probes, f"gradient.{kind}*")]
+    """The largest Frobenius norm, over layers, of the gradient of a parameter inside a sublayer."""
+    inside = ("gradient.attention.", "gradient.cross.", "gradient.ffn_")
+    found = [array for name, array in probes.items() if name.startswith(inside) and "_add." not in name]
     return float(largest(found)) if found else float("nan")
 
 

@@ -51,7 +51,7 @@ def test_a_sweep_in_sizes_says_something_in_each_and_is_small_in_smoke(file):
     for size in sizes_of(file):
         made = planned(file, size)
         assert made.file.claims
-        assert made.file.figure
+        assert made.file.figure or file.stem == "identities"  # whose answers are yes or no
         assert len(made.cells) >= len(smoke.cells)
 
 
