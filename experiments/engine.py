@@ -81,11 +81,10 @@ def run_cell(workdir: str, cell: str, config: Config, compiled: Compiled) -> Ite
         yield finish(workdir, cell, judge_start(found, seconds), summary, probes=probing.rows(found))
         return
     trained = yield from train_cell(cell, config, compiled)
-    numbers, held_out = values(config), compiled.training.held_out["validation"][0]
-    measured = trained.measured | held_out_scores(compiled, numbers, trained.state.params)
+    measured = trained.measured | held_out_scores(compiled, values(config), trained.state.params)
     summary = summarise(config, compiled, measured)
     if compiled.end:
-        found |= compiled.end.measure(config, trained.state.params, held_out)
+        found |= compiled.end.measure(config, trained.state.params, *compiled.training.held_out["validation"])
     outcome = judge(summary, int(trained.state.bad_step), compiled.about, time.perf_counter() - started)
     probes = probing.rows(found) if found else None
     yield finish(workdir, cell, outcome, summary, metrics=trained.curves, layers=trained.layers, probes=probes)

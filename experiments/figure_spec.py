@@ -21,6 +21,7 @@ class Panel:
     `y` is a metric of experiments.metrics or the quantity of a probe; `x` a field of the config or, for a quantity,
     "index": its layers or sublayers. `at` fixes fields: only those cells are in the panel. kind "lines": one line per
     arm, mean and 95 % t band over seeds. kind "heat": `x` and `y_field` are fields, the colour is the mean of `y`.
+    `shown` (low, high) keeps what is outside out of the range of a logarithmic y: what explodes leaves the panel.
     """
 
     y: str
@@ -31,6 +32,7 @@ class Panel:
     at: dict[str, Any] = field(default_factory=dict)
     kind: str = "lines"
     y_field: str = ""
+    shown: tuple[float, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -61,7 +63,10 @@ class Figure:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Figure":
         """The inverse of `to_json`, after any trip through JSON."""
-        panels = tuple(Panel(**{**p, "at": {name: key(v) for name, v in p["at"].items()}}) for p in plain["panels"])
+        panels = tuple(
+            Panel(**{**p, "at": {name: key(v) for name, v in p["at"].items()}, "shown": tuple(p.get("shown", ()))})
+            for p in plain["panels"]
+        )
         labels = {key(value): text for value, text in plain["labels"]}
         return cls(**{**plain, "panels": panels, "lines": tuple(plain["lines"]), "labels": labels})
 
@@ -93,6 +98,8 @@ def _panel_problems(where: str, panel: Panel, axes: Mapping[str, list]) -> Itera
         yield f"{where}: kind heat expected fields as x and y_field, got {panel.x!r} and {panel.y_field!r}"
     if panel.kind == "heat" and panel.y not in METRICS:
         yield f"{where}.y = {panel.y!r}: expected one of {', '.join(METRICS)} for kind heat{nearest(panel.y, METRICS)}"
+    if panel.shown and not (panel.log_y and len(panel.shown) == 2 and 0 <= panel.shown[0] < panel.shown[1]):
+        yield f"{where}.shown = {panel.shown!r}: expected (low, high) of a panel with log_y, 0 <= low < high"
     if panel.kind == "lines" and panel.y_field:
         yield f"{where}.y_field = {panel.y_field!r}: expected it for kind heat alone"
     yield from _unknown(f"{where}.x", panel.fields[:1], axes)

@@ -10,7 +10,19 @@ from urllib.parse import quote
 from experiments import records
 from experiments.tables.markdown import escape_markdown
 
-ORDER = ("depth_stability", "gradients", "heads", "heads_on_text", "two_block_classifier", "catalogue")
+ORDER = (
+    *(
+        "deepnet_depth",
+        "init_atlas",
+        "update_atlas",
+        "rank_collapse",
+        "identities",
+        "warmup",
+        "lr_sensitivity",
+        "heads",
+    ),
+    *("norm_types", "residual_scaling", "deep_layers", "depth_transfer", "multi_stream"),
+)
 WORDS = ("HOLDS", "REVERSED", "INCONCLUSIVE", "NOT EXERCISED")
 KINDS = {"exact": "identities", "init": "before training", "training": "of training"}
 CLAIMS = ("claim", "statement", "source", "kind", "verdict", "effect [interval]", "n", "sweep")

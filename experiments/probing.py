@@ -67,10 +67,10 @@ class End:
             jax.jit(functools.partial(train.evaluate, pruned), compiler_options=known(COMPILE_QUICKLY)),
         )
 
-    def measure(self, config: Config, params: dict, held_out: dict) -> Quantities:
-        """Every quantity of a cell after its last step, on the validation sequences."""
+    def measure(self, config: Config, params: dict, held_out: dict, count: int) -> Quantities:
+        """Every quantity of a cell after its last step, on the first `count` of the validation sequences."""
         found, model = {}, config.model
-        loss = functools.partial(self.loss, config, params, held_out)
+        loss = functools.partial(self.loss, config, params, held_out, count)
         if config.probe.layers:
             batch = jax.tree.map(lambda array: array[0], held_out)
             found["angle"] = np.asarray(self.angles(values(config), params, batch))
@@ -82,10 +82,10 @@ class End:
             found["head_loss"] = costs.reshape(model.num_layers, model.num_heads)
         return found
 
-    def loss(self, config: Config, params: dict, held_out: dict, pruned: dict) -> float:
+    def loss(self, config: Config, params: dict, held_out: dict, count: int, pruned: dict) -> float:
         """The mean validation loss of the model without what is pruned."""
         scores = self.losses(values(put(config, pruned)), params, held_out)
-        return float(np.mean(scores["loss"], dtype=np.float64))
+        return float(np.asarray(scores["loss"], np.float64).reshape(-1)[:count].mean())
 
 
 def rows(quantities: Quantities) -> dict[str, np.ndarray]:

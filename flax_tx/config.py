@@ -135,7 +135,7 @@ def check_pairs(name: str, pairs: tuple) -> tuple[Any, str]:
         kept = tuple(sorted({tuple(coerce(number, int) for number in pair) for pair in pairs}))
         if all(len(pair) == 2 and min(pair) >= 1 for pair in kept):
             return kept, ""
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     return pairs, f"{name} = {pairs!r}: expected pairs of layer and head, counted from 1, such as ((1, 2), (3, 1))"
 
@@ -146,7 +146,7 @@ def check_counts(name: str, counts: tuple) -> tuple[Any, str]:
         kept = tuple(sorted({coerce(number, int) for number in counts}))
         if all(number >= 1 for number in kept):
             return kept, ""
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     return counts, f"{name} = {counts!r}: expected layers, counted from 1, such as (1, 3)"
 

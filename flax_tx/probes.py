@@ -171,7 +171,7 @@ def spread(x_BxLxD):
 
 def angles(program: Program, values: dict, params: dict, batch: dict):
     """(L,): the angle between the stream before and after each block, arccos(cos)/π, the mean over tokens (The Curse
-    of Depth, Sun et al. 2025, section 2)."""
+    of Depth, Sun et al. 2025, section 2); 0 for a pruned layer."""
     _, sown = train.apply(program, params, values, batch, mutable=["probes"])
     found = []
     for i, block in enumerate(blocks(program.config.model)):
@@ -180,23 +180,23 @@ def angles(program: Program, values: dict, params: dict, batch: dict):
         before, after = (jnp.stack(end, axis=1).reshape(-1, *end[0].shape[1:]).astype(jnp.float32) for end in ends)
         norms = jnp.linalg.norm(before, axis=-1) * jnp.linalg.norm(after, axis=-1)
         cosine = jnp.sum(before * after, axis=-1) / jnp.maximum(norms, 1e-30)
-        found.append(jnp.mean(jnp.arccos(jnp.clip(cosine, -1, 1)), axis=-1) / jnp.pi)
+        kept = values["model"]["stack"]["runs"][i]["layers"]["layer"]["kept"]
+        found.append(jnp.where(kept, jnp.mean(jnp.arccos(jnp.clip(cosine, -1, 1)), axis=-1) / jnp.pi, 0))
     return jnp.concatenate(found)
 
 
 def of_attention(runs: list[dict]) -> dict[str, jax.Array]:
     """Per layer the mean entropy of the weights in nats and the largest logit; the rank of the logits per head of
     the first layer, for the first sequence, before a mask."""
-    logits = jnp.concatenate([jnp.stack(r["attention"]["logits"], 1).reshape(-1, *shape(r)) for r in runs])
-    weights = jax.nn.softmax(logits, axis=-1)
+    entropies, largest = [], []
+    for sown in (run["attention"] for run in runs):
+        logits = jnp.stack(sown["logits"], axis=1).reshape(-1, *sown["logits"][0].shape[1:])  # (layers, B, H, L, M)
+        weights = jax.nn.softmax(logits, axis=-1)
+        entropies.append(jnp.mean(jax.scipy.special.entr(weights).sum(-1), axis=(1, 2, 3)))
+        largest.append(jnp.max(jnp.where(logits > -1e29, jnp.abs(logits), 0), axis=(1, 2, 3, 4)))
     first = runs[0]["attention"]["scores"][0][0, 0]
     return {
-        "attention_entropy": jnp.mean(jax.scipy.special.entr(weights).sum(-1), axis=(1, 2, 3)),
-        "attention_logit_max": jnp.max(jnp.where(logits > -1e29, jnp.abs(logits), 0), axis=(1, 2, 3, 4)),
+        "attention_entropy": jnp.concatenate(entropies),
+        "attention_logit_max": jnp.concatenate(largest),
         "attention_rank": jnp.linalg.matrix_rank(first, rtol=1e-5).astype(jnp.float32),
     }
-
-
-def shape(run: dict) -> tuple[int, ...]:
-    """(B, H, L, M) of the attention logits of a run."""
-    return run["attention"]["logits"][0].shape[1:]

@@ -114,14 +114,19 @@ def pruned_heads_exist(config: Config, blocks: tuple[Model, ...]) -> Iterator[st
     heads = [block.num_heads for block in blocks for _ in range(block.num_layers)]
     for layer, head in config.model.pruned_heads:
         if layer > len(heads) or head > heads[layer - 1]:
-            yield f"model.pruned_heads: no head {head} in a layer {layer}; expected pairs of layer and head from 1"
+            yield (
+                f"model.pruned_heads = {config.model.pruned_heads!r}: no head {head} in a layer {layer}; "
+                "expected pairs of layer and head from 1"
+            )
 
 
 def pruned_layers_exist(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
     depth = config.model.num_layers
     for layer in config.model.pruned_layers:
         if layer > depth:
-            yield f"model.pruned_layers: no layer {layer}; expected layers from 1 to {depth}"
+            yield (
+                f"model.pruned_layers = {config.model.pruned_layers!r}: no layer {layer}; expected layers from 1 to {depth}"
+            )
 
 
 def slots_agree_with_wiring(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:

@@ -242,7 +242,13 @@ def get_claims(size):
 def get_figure(size):
     return Figure(
         panels=tuple(
-            Panel("progress", "model.num_layers", log_x=True, at={"optim.learning_rate": rate}, title=f"{rate:g}")
+            Panel(
+                "progress",
+                "model.num_layers",
+                log_x=True,
+                at={"optim.learning_rate": rate},
+                title=f"learning rate {rate:g}",
+            )
             for rate in size["rates"]
         ),
         lines=("arm",),

@@ -4,8 +4,8 @@ paper     On Layer Normalization in the Transformer Architecture (Xiong et al. 2
           theorem 1, and every later paper that argues from the state at initialisation
 command   python -m experiments.launch --config=sweeps/init_atlas.py --size=full --workdir=runs/init_atlas
 smoke     8 cells
-quick     270 cells, 54 programs
-full      360 cells, 72 programs, a minute on 2 cores with nothing compiled yet
+quick     120 cells, 24 programs
+full      270 cells, 54 programs, a minute on 2 cores with nothing compiled yet
 setting   width 64, 4 heads, ReLU, no positions, no bias, norms that learn nothing, Xavier-normal kernels, embedding
           N(0, 1), head N(0, 1/D), 4 sequences of 16 random tokens and targets; nothing is trained
 expect    Pre-LN's last gradient shrinks as L^-1/2 and Post-LN's does not; Pre-LN's stream grows, sandwich's by one per
@@ -38,10 +38,11 @@ ARMS = {  # (wiring, init) -> (family, how it reads)
     ("none", "t-fixup"): ("no norm", "T-Fixup"),
     ("none", None): ("no norm", "no norm"),
 }
+QUICK = ("post", "residual", "deepnorm", "keel", "pre", "layernorm-scaling", "sandwich")
 SIZES = {
     "smoke": {"arms": [("post", None), ("pre", None)], "depths": [2, 6], "seeds": 2},
-    "quick": {"arms": list(ARMS), "depths": [2, 8, 32], "seeds": 5},
-    "full": {"arms": list(ARMS), "depths": [2, 5, 13, 32], "seeds": 5},
+    "quick": {"arms": [arm for arm in ARMS if arm[0] in QUICK], "depths": [2, 8, 32], "seeds": 5},
+    "full": {"arms": list(ARMS), "depths": [2, 8, 32], "seeds": 5},
 }
 THEORY = {
     "power of L: last gradient": {"Post-LN": "0", "Pre-LN": "-1/2", "DeepNorm": "-1/2", "KEEL": "-1"},
@@ -111,9 +112,9 @@ def get_figure(size):
     deep = {DEPTH: size["depths"][-1]}
     return Figure(
         panels=(
-            Panel("grad_last", x=DEPTH, log_x=True, log_y=True, title="gradient of the last W₂"),
-            Panel("gradient.ffn_0.out", at=deep, log_y=True, title="gradient of W₂ by layer"),
-            Panel("stream", at=deep, log_y=True, title="mean square of the stream, V_k"),
+            Panel("grad_last", x=DEPTH, log_x=True, log_y=True, title="gradient of the last W₂", shown=(0, 1e2)),
+            Panel("gradient.ffn_0.out", at=deep, log_y=True, title="gradient of W₂ by layer", shown=(0, 1e2)),
+            Panel("stream", at=deep, log_y=True, title="mean square of the stream, V_k", shown=(0.1, 1e3)),
             Panel("turn", at=deep, log_y=True, title="1 - cos across a sublayer"),
             Panel("spread", at=deep, log_y=True, title="rank residual R_k"),
         ),

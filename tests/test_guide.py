@@ -54,7 +54,7 @@ def statistics():
 
 def pretend(workdir, plan):
     """Results that nobody trained, for every cell of a plan."""
-    launch.prepare(plan, workdir, [])
+    launch.prepare(plan, workdir, "launch", set())
     for index, (cell, config) in enumerate(plan.cells.items()):
         loss, depth = np.linspace(3, 2, 20) + 0.01 * index, config.model.num_layers
         records.write_result(

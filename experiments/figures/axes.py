@@ -117,8 +117,9 @@ def scale(ax: Axes, one: Drawn) -> None:
     """Logarithmic axes where the panel asks for them, over what the means span."""
     if one.panel.x == INDEX and one.panel.log_x:
         ax.set_xscale("log")
+    low, high = one.panel.shown or (0, np.inf)
     means = np.concatenate([line.mean for line in one.content] or [np.empty(0)])
-    means = means[np.isfinite(means) & (means > 0)]
+    means = means[np.isfinite(means) & (means > low) & (means < high)]
     if one.panel.log_y and means.size:
         ax.set_yscale("log")
         ax.set_ylim(means.min() / 1.4, means.max() * 1.4)

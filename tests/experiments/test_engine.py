@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import engine, launch, plan, records, sweep_file
+from experiments import engine, plan, records
 from tests.experiments import tiny
 
 
@@ -14,13 +14,7 @@ from tests.experiments import tiny
 def prepared(tmp_path_factory):
     """A function that prepares a workdir for a sweep text and gives (workdir, plan)."""
 
-    def prepare(text=tiny.SWEEP, overrides=()):
-        folder = tmp_path_factory.mktemp("sweep")
-        made = plan.make(sweep_file.read(tiny.write(folder, text)), sweep_file.parse(list(overrides)))
-        launch.prepare(made, str(folder / "run"), ["launch"])
-        return str(folder / "run"), made
-
-    return prepare
+    return lambda *args, **kwargs: tiny.prepare(tmp_path_factory.mktemp("sweep"), *args, **kwargs)
 
 
 @pytest.fixture(scope="module")

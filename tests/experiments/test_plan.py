@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments import plan, sweep_file
+from experiments import plan, records, sweep_file
 from flax_tx.config import identity
 from flax_tx.errors import UserError
 from tests.experiments import tiny
@@ -115,3 +115,44 @@ def test_planning_ten_thousand_cells_takes_seconds_and_no_jax(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tiny.ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["10000", "2", "False", "False"], done.stderr
+
+
+ARMS = tiny.SWEEP.replace(
+    'hyper.sweep("model.wiring", ["post", "pre"])',
+    '[{"arm": "post", "model.wiring": "post"}, {"arm": "gpt2", "model.wiring": "pre", "model.init": "gpt2"}]',
+)
+ARMS = ARMS.replace('rows=("model.wiring",)', 'rows=("arm",)').replace('{"model.wiring": "post"}', '{"arm": "post"}')
+
+
+def test_an_arm_is_a_name_beside_the_config(tmp_path):
+    workdir, made = tiny.prepare(tmp_path, ARMS)
+    _, plain = tiny.prepare(tmp_path / "plain")
+    assert len(made.cells) == 8 and set(made.arms) == set(made.cells)
+    post = {cell for cell, config in made.cells.items() if config.model.wiring == "post"}
+    assert post == {cell for cell, config in plain.cells.items() if config.model.wiring == "post"}
+    assert {cell for cell, arm in made.arms.items() if arm == "post"} == post
+    assert {config.model.init for cell, config in made.cells.items() if made.arms[cell] == "gpt2"} == {"gpt2"}
+    assert records.sweep(workdir)["arms"] == made.arms
+    assert records.load(workdir).arm.to_dict() == made.arms
+    assert "arm" not in records.load(tmp_path / "plain" / "run")
+
+
+def test_fields_that_go_with_the_arm_are_no_axes(tmp_path):
+    _, made = tiny.prepare(tmp_path, ARMS)
+    assert made.axes == {"arm": ["post", "gpt2"], "optim.learning_rate": [1e-2, 3e-2], "seed.init": [0, 1]}
+
+
+def test_a_field_that_varies_within_an_arm_is_an_axis(tmp_path):
+    text = ARMS.replace('{"arm": "post", ', '{"arm": "gpt2", "model.init": "xavier", ').replace(
+        '{"arm": "post"}', "None"
+    )
+    problems = problems_of(tiny.write(tmp_path, text))
+    assert [problem for problem in problems if "'model.wiring' has no role" in problem]
+    assert [problem for problem in problems if "'model.init' has no role" in problem]
+
+
+def test_two_names_of_one_cell_are_one_line(tmp_path):
+    text = ARMS.replace('"model.wiring": "pre", "model.init": "gpt2"', '"model.wiring": "post"')
+    assert problems_of(tiny.write(tmp_path, text)) == [
+        "arm = 'gpt2': the same cell as the arm 'post'; expected arms that differ in a field"
+    ]

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from experiments import launch as launcher
+from experiments import plan, sweep_file
+
 ROOT = Path(__file__).parents[2]
 
 SWEEP = '''"""Does a tiny sweep run? Its question has <b>markup</b> and a % sign."""
@@ -50,8 +53,16 @@ def get_table():
 def write(folder, text=SWEEP, name="tiny.py"):
     """The path of a sweep file in a folder."""
     path = Path(folder) / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     return str(path)
+
+
+def prepare(folder, text=SWEEP, overrides=()):
+    """(workdir, plan) of a sweep text, ready for run_program."""
+    made = plan.make(sweep_file.read(write(folder, text)), sweep_file.parse(list(overrides)))
+    launcher.prepare(made, str(Path(folder) / "run"), "launch", set())
+    return str(Path(folder) / "run"), made
 
 
 def launch(*arguments, **kwargs):

@@ -55,6 +55,12 @@ MISTAKES = [
     ({"model.segments": [{"num_heads": -1}]}, ["model.segments[0].num_heads = -1", "at least 1"]),
     ({"model.segments": ["6"]}, ["model.segments[0] = '6'", "expected a dict"]),
     ({"model.segments": "post"}, ["model.segments = 'post'", "expected tuple"]),
+    ({"model.pruned_layers": (2, 0)}, ["model.pruned_layers = (2, 0)", "layers, counted from 1, such as (1, 3)"]),
+    ({"model.pruned_layers": (1.5,)}, ["model.pruned_layers = (1.5,)", "layers, counted from 1"]),
+    ({"model.pruned_layers": [float("inf")]}, ["model.pruned_layers = (inf,)", "layers, counted from 1"]),
+    ({"model.pruned_layers": (1, 7)}, ["model.pruned_layers = (1, 7)", "no layer 7", "from 1 to 6"]),
+    ({"model.pruned_heads": ((1, 5),)}, ["model.pruned_heads = ((1, 5),)", "no head 5 in a layer 1"]),
+    ({"model.pruned_heads": ((1, float("inf")),)}, ["model.pruned_heads = ((1, inf),)", "pairs of layer and head"]),
 ]
 
 
@@ -134,6 +140,12 @@ def test_zero_and_minus_zero_are_the_same_cell():
     plus, minus = (freeze({"optim.weight_decay": zero}) for zero in (0.0, -0.0))
     assert plus == minus
     assert identity(plus) == identity(minus)
+
+
+def test_pruned_layers_are_a_set():
+    one, other = (freeze({"model.pruned_layers": layers}) for layers in ((1, 3), [3, 1.0, 1, 3]))
+    assert identity(one) == identity(other)
+    assert one.model.pruned_layers == (1, 3)
 
 
 def test_fields_of_a_segment_have_no_order():

@@ -14,6 +14,8 @@ TINY = [
     Data(name="markov1", vocab_size=4, seq_len=4),
     Data(name="markov2", vocab_size=4, seq_len=4),
     Data(name="lookup", vocab_size=4, seq_len=4, strength=0.4),
+    Data(name="lookups", vocab_size=4, seq_len=4),
+    Data(name="uniform", vocab_size=4, seq_len=4),
     Data(name="induction", vocab_size=4, seq_len=5, strength=0.4),
 ]
 ODD = [Data(name="lookup", vocab_size=5, seq_len=3), Data(name="induction", vocab_size=7, seq_len=5)]
@@ -21,13 +23,19 @@ RULES = {
     "markov1": lambda pi, x: pi[0][x[-1]],
     "markov2": lambda pi, x: pi[0][x[-1]] + pi[1][x[-2]],
     "lookup": lambda pi, x: x[-1] + x[-3],
+    "lookups": lambda pi, x: pi[0][x[-2]] + pi[1][x[-3]],
 }
-ORDER = {"markov1": 1, "markov2": 2, "lookup": 3}
+ORDER = {"markov1": 1, "markov2": 2, "lookup": 3, "lookups": 3}
 
 
 def enumerate_sequences(data):
     """{sequence of seq_len + 1 tokens: probability}"""
-    return (enumerate_induction if data.name == "induction" else enumerate_chain)(data)
+    return {"induction": enumerate_induction, "uniform": enumerate_uniform}.get(data.name, enumerate_chain)(data)
+
+
+def enumerate_uniform(data):
+    sequences = itertools.product(range(data.vocab_size), repeat=data.seq_len + 1)
+    return dict.fromkeys(sequences, data.vocab_size ** -(data.seq_len + 1.0))
 
 
 def enumerate_chain(data):
