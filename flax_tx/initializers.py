@@ -99,7 +99,7 @@ SCHEMES: dict[str, Scheme] = {
     "xavier": Scheme("2/(fan_in + fan_out)", "Glorot & Bengio 2010", xavier_sd),
     "uniform-attention": Scheme(
         "Xavier; query and key 0, so that attention is uniform",
-        "the setting of the theory of Xiong et al. 2020, arXiv 2002.04745, section 3.3",
+        "the setting of the theory of Xiong et al. 2020, arXiv 2002.04745",
         xavier_sd,
         each(tuple(role for role in ROLES if role not in BRANCH), 0.0),
     ),

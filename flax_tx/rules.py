@@ -125,7 +125,8 @@ def pruned_layers_exist(config: Config, blocks: tuple[Model, ...]) -> Iterator[s
     for layer in config.model.pruned_layers:
         if layer > depth:
             yield (
-                f"model.pruned_layers = {config.model.pruned_layers!r}: no layer {layer}; expected layers from 1 to {depth}"
+                f"model.pruned_layers = {config.model.pruned_layers!r}: no layer {layer}; "
+                f"expected layers from 1 to {depth}"
             )
 
 

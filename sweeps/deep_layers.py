@@ -1,6 +1,6 @@
 """Which ways of adding and normalising make use of the deep layers?
 
-paper     The Curse of Depth (Sun et al. 2025, arXiv 2502.05795), figures 2 and 3 and table 1, in miniature; Mix-LN (Li
+paper     The Curse of Depth (Sun et al. 2025, arXiv 2502.05795), table 1 and its measure of layers, in miniature; Mix-LN (Li
           et al. 2024, arXiv 2412.13795); Attention Residuals (Kimi Team 2026, arXiv 2603.15031)
 command   python -m experiments.launch --config=sweeps/deep_layers.py --workdir=runs/deep_layers
 smoke     4 cells in 2 programs, 30 seconds
@@ -145,7 +145,7 @@ def get_claims():
         Claim(
             "LNS-3",
             "trained layers of the last third turn the stream further under LayerNorm Scaling than 1.2 times Pre-LN's",
-            f"{LNS}, figure 2",
+            LNS,
             "training",
             rule=(Greater(of("angle_deep", "layernorm-scaling"), of("angle_deep", "pre"), 1.2, ratio=True),),
             check=both,
@@ -155,7 +155,7 @@ def get_claims():
         Claim(
             "LNS-4a",
             "deleting one layer of the deeper half costs more under LayerNorm Scaling than under Pre-LN",
-            f"{LNS}, figure 3",
+            LNS,
             "training",
             rule=(Greater(of("layer_loss_deep", "layernorm-scaling"), of("layer_loss_deep", "pre")),),
             check=both,
@@ -173,7 +173,7 @@ def get_claims():
         Claim(
             "MIX-3",
             "Mix-LN ends at least 0.01 nats below both Pre-LN and Post-LN, or below Pre-LN where Post-LN fails",
-            "Mix-LN, Li et al. 2024, arXiv 2412.13795, table 1",
+            "Mix-LN, Li et al. 2024, arXiv 2412.13795",
             "training",
             rule=(
                 Greater(of("val_loss", "pre"), of("val_loss", "mix-ln"), 0.01),
@@ -186,7 +186,7 @@ def get_claims():
             "AR-2",
             "the largest RMS of the stream stays below 3 times its first under Attention Residuals, and not under "
             "Pre-LN, after training at 24 layers",
-            "Attention Residuals, Kimi Team 2026, arXiv 2603.15031, figure 5",
+            "Attention Residuals, Kimi Team 2026, arXiv 2603.15031",
             "training",
             rule=(Below(of("stream_peak", "attention-residuals"), 3.0), Above(of("stream_peak", "pre"), 3.0)),
             check=(Trains(arm("attention-residuals")), Trains(arm("pre"))),

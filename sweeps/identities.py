@@ -121,7 +121,7 @@ def every(id, statement, source, *bounds):
 
 
 def get_claims():
-    hc = "Hyper-Connections, Zhu et al. 2024, arXiv 2409.19606, eq. 14"
+    hc = "Hyper-Connections, Zhu et al. 2024, arXiv 2409.19606"
     kimi = "Attention Residuals, Kimi Team 2026"
     completep = "CompleteP, Dey et al. 2025, arXiv 2505.01618, table 1"
     return [
@@ -154,7 +154,7 @@ def get_claims():
         same(
             "RD-1",
             "the stream of ResiDual that blocks read is Post-LN's: the same branches",
-            "ResiDual, Xie et al. 2023, arXiv 2304.14802, section 3",
+            "ResiDual, Xie et al. 2023, arXiv 2304.14802",
             "residual",
             "post",
             of="branch",
@@ -207,7 +207,7 @@ def get_claims():
         same(
             "NS-1",
             "ScaleNorm with g = √d is RMSNorm",
-            "Nguyen & Salazar 2019, arXiv 1910.05895, section 2.2",
+            "Nguyen & Salazar 2019, arXiv 1910.05895",
             "pre, scalenorm",
             "pre, rmsnorm",
         ),
@@ -237,7 +237,7 @@ def get_claims():
         blind(
             "RMS-4",
             "nor does RMSNorm: the gradient of a kernel that only a norm reads is orthogonal to it",
-            "Zhang & Sennrich 2019, arXiv 1910.07467, section 4",
+            "Zhang & Sennrich 2019, arXiv 1910.07467",
             "sandwich, rmsnorm",
             ("attention_out", "ffn_out"),
             seen="pre",
@@ -323,7 +323,7 @@ def get_claims():
         every(
             "AT-1",
             "queries and keys at 0 attend uniformly: the entropy is ln n",
-            "Xiong et al. 2020, arXiv 2002.04745, section 3.3",
+            "Xiong et al. 2020, arXiv 2002.04745",
             ("attention_entropy_start", "uniform attention", 2.77258, 2.77260),
         ),
         Claim(

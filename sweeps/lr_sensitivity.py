@@ -182,7 +182,7 @@ def get_claims(size):
         Claim(
             "PERI-3",
             "during training the stream grows more than twice as much under Pre-LN as under Peri-LN",
-            f"{peri}, section 3",
+            peri,
             "training",
             rule=ratio("stream_gained", {"wiring": "sandwich"}, (3e-3, 1e-2), 2),
             caveat="growth since step 20, not since the start",

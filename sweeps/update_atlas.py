@@ -1,6 +1,6 @@
 """How far does one step move the output, by depth: a step of SGD, the first step of Adam, noise on every weight?
 
-paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), figure 5; Admin (Liu et al. 2020, arXiv 2004.08249), section 4;
+paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), figure 5; Admin (Liu et al. 2020, arXiv 2004.08249);
           CompleteP (Dey et al. 2025, arXiv 2505.01618), table 1: three arguments for depth, in one table
 command   python -m experiments.launch --config=sweeps/update_atlas.py --size=full --workdir=runs/update_atlas
 smoke     8 cells
@@ -139,7 +139,7 @@ def within(metric, powers, init=None):
 
 def get_claims():
     deepnet = "DeepNet, Wang et al. 2022, arXiv 2203.00555"
-    admin = "Admin, Liu et al. 2020, arXiv 2004.08249, section 4"
+    admin = "Admin, Liu et al. 2020, arXiv 2004.08249"
     completep = "CompleteP, Dey et al. 2025, arXiv 2505.01618, table 1"
     return [
         Claim(
@@ -158,7 +158,7 @@ def get_claims():
         Claim(
             "DN-2",
             "under Adam it is not constant: the first step grows as L^1/2, and not at all with GLM-130B's α = (2L)^1/2",
-            f"{deepnet}, section 4.2; GLM-130B, Zeng et al. 2022, arXiv 2210.02414",
+            f"{deepnet}; GLM-130B, Zeng et al. 2022, arXiv 2210.02414",
             "init",
             rule=within("update_sign", {"deepnorm": (0.35, 0.60), "deepnorm-glm": (-0.1, 0.1)}),
             caveat="the paper says its bound was verified for Adam too; this shows the power that is left",

@@ -174,7 +174,7 @@ def get_claims(size):
         claim(
             "DN-W",
             "DeepNorm needs no warm-up: it trains 12 layers without, and loses at most 0.02 nats by it",
-            "DeepNet, Wang et al. 2022, arXiv 2203.00555, section 4",
+            "DeepNet, Wang et al. 2022, arXiv 2203.00555",
             [trains("deepnorm", 0.0, 3e-3), *(Greater(loss[w], loss[0.0], -0.02) for w in (tenth, longest))],
             caveat="Each warm-up at its best learning rate. The paper bounds its updates; its recipes do warm up.",
         ),
