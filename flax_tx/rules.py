@@ -186,6 +186,18 @@ def language_models_are_causal(config: Config, blocks: tuple[Model, ...]) -> Ite
         yield f"model.causal = False: a {MODELS[task]} (of {name}) would see its targets; expected True or None"
 
 
+def probes_fit_steps(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
+    probe, steps = config.probe, config.train.steps
+    if not steps and not probe.any_start():
+        yield "train.steps = 0: expected at least 1, or probe.start = True: there is nothing to measure"
+    for name in ("layers", "heads"):
+        if getattr(probe, name) and not steps:
+            yield f"probe.{name} = True: measured after the last step; expected train.steps of at least 1, got 0"
+    counts = sorted({block.num_heads for block in blocks})
+    if probe.heads and len(counts) > 1:
+        yield f"probe.heads = True: expected one number of heads in all segments, got {', '.join(map(str, counts))}"
+
+
 RULES = (
     heads_divide_width,
     kv_heads_divide_heads,
@@ -200,6 +212,7 @@ RULES = (
     pruned_heads_exist,
     pruned_layers_exist,
     spectral_kernels_start,
+    probes_fit_steps,
     warmup_fits,
     language_models_are_causal,
 )

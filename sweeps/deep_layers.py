@@ -1,7 +1,7 @@
 """Which ways of adding and normalising make use of the deep layers?
 
-paper     The Curse of Depth (Sun et al. 2025, arXiv 2502.05795), table 1 and its measure of layers, in miniature; Mix-LN (Li
-          et al. 2024, arXiv 2412.13795); Attention Residuals (Kimi Team 2026, arXiv 2603.15031)
+paper     The Curse of Depth (Sun et al. 2025, arXiv 2502.05795), table 1 and its measures of layers, in miniature;
+          Mix-LN (Li et al. 2024, arXiv 2412.13795); Attention Residuals (Kimi Team 2026, arXiv 2603.15031)
 command   python -m experiments.launch --config=sweeps/deep_layers.py --workdir=runs/deep_layers
 smoke     4 cells in 2 programs, 30 seconds
 quick     90 cells in 9 programs, 11 minutes on 2 cores

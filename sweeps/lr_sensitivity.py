@@ -126,8 +126,11 @@ def get_claims(size):
 
     def ratio(metric, other, rates, factor):
         """The metric of the base over that of another arm, at each of the rates."""
-        pairs = [(Quantity(metric, at(**arm) | {RATE: r}, stuck_counts=True) for arm in ({}, other)) for r in rates]
-        return tuple(Greater(base, beside, factor, ratio=True) for base, beside in pairs)
+
+        def there(rate, **arm):
+            return Quantity(metric, at(**arm) | {RATE: rate}, stuck_counts=True)
+
+        return tuple(Greater(there(rate), there(rate, **other), factor, ratio=True) for rate in rates)
 
     sensitivity, largest = partial(along, "bounded_loss", "excess"), partial(along, "val_loss", "largest_trained")
     best = partial(along, "bounded_loss", "least")

@@ -21,7 +21,7 @@ LIGHT = 0.45  # luminance over which text is black
 
 def draw(ax: Axes, one: Drawn, figure: Figure, drawn: Sequence[Drawn]) -> None:
     """The squares of one panel; panels that show the same metric share their colours."""
-    heat, form = one.content, METRICS[one.panel.y].format
+    heat, form = one.content, METRICS[one.panel.y].format.replace(".3f", ".2f")  # as wide as a square
     low, high = limits(drawn, one.panel.y)
     colours = COLOURS[METRICS[one.panel.y].lower_is_better]
     for at, mean in np.ndenumerate(heat.mean):

@@ -59,6 +59,16 @@ MISTAKES = [
     ({"model.pruned_layers": (1.5,)}, ["model.pruned_layers = (1.5,)", "layers, counted from 1"]),
     ({"model.pruned_layers": [float("inf")]}, ["model.pruned_layers = (inf,)", "layers, counted from 1"]),
     ({"model.pruned_layers": (1, 7)}, ["model.pruned_layers = (1, 7)", "no layer 7", "from 1 to 6"]),
+    ({"train.steps": 0}, ["train.steps = 0", "probe.start = True"]),
+    ({"train.steps": 0, "probe.start": True, "probe.layers": True}, ["probe.layers = True", "after the last step"]),
+    (
+        {
+            "probe.heads": True,
+            "model.num_layers": 2,
+            "model.segments": ({"num_heads": 2, "num_layers": 1},) * 1 + ({"num_layers": 1},),
+        },
+        ["probe.heads = True", "2, 4"],
+    ),
     ({"model.pruned_heads": ((1, 5),)}, ["model.pruned_heads = ((1, 5),)", "no head 5 in a layer 1"]),
     ({"model.pruned_heads": ((1, float("inf")),)}, ["model.pruned_heads = ((1, inf),)", "pairs of layer and head"]),
 ]

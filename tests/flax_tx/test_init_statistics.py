@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from flax_tx import train
+from flax_tx import probes
 from flax_tx.initializers import SCHEMES
 from flax_tx.values import values
 from tests.flax_tx import tiny
@@ -24,6 +24,8 @@ SETTING = {
     "model.norm.bias": False,
     "data.vocab_size": 64,
     "data.seq_len": 16,
+    "probe.update": True,
+    "probe.draws": 1,
 }
 SHALLOW, DEEP, SEEDS = 2, 32, 3
 
@@ -77,47 +79,40 @@ def batch(seed):
 
 
 @functools.cache
-def forward(program):
-    """(params, numbers, batch) -> (logits, what is sown)"""
-    return tiny.compiled(lambda *args: train.apply(program, args[0], *args[1:], mutable=["diagnostics"]))
+def look(program):
+    """(numbers, batch, params) -> what is seen of one forward pass"""
+    return tiny.compiled(functools.partial(probes.look, program))
 
 
 @functools.cache
 def stream(arm):
-    """Name -> (seeds, 2 DEEP): the RMS of the stream before every sublayer and of its branch, the cosine across it."""
-    rows = []
-    for seed in range(SEEDS):
-        _, sown = forward(program(arm, DEEP))(drawn(arm, DEEP, seed), values(config(arm, DEEP)), batch(seed))
-        adds = [sown["diagnostics"]["stack"]["segment_0"][name] for name in ("attention_add", "ffn_0_add")]
-        rows.append({name: np.stack([add[name][0] for add in adds], 1).ravel() for name in adds[0]})
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    """Name -> (seeds, ...): the mean square of the stream before every sublayer and after the last, that of every
+    branch, and how far each sublayer turns the stream."""
+    numbers, run = values(config(arm, DEEP)), look(program(arm, DEEP))
+    rows = [run(numbers, batch(seed), drawn(arm, DEEP, seed)) for seed in range(SEEDS)]
+    return {name: np.stack([row[name] for row in rows]) for name in ("stream", "branch", "turn")}
 
 
 def growth(arm):
-    """(2 DEEP,): V_k/V_0, the mean square of the stream after k sublayers over that of the embedding."""
-    v = stream(arm)["stream_rms"] ** 2
+    """(2 DEEP + 1,): V_k/V_0, the mean square of the stream after k sublayers over that of the embedding."""
+    v = stream(arm)["stream"]
     return (v / v[:, :1]).mean(0)
 
 
 @functools.cache
 def sizes(arm, depth):
-    """Name -> the mean over seeds of the logarithm of: the gradient of the last W_2, and how far the output moves,
+    """Name -> the mean over seeds of the logarithm of: the gradient of the last W_2, and how far the features move,
     over the size of the step, when the stack does: by SGD, by the sign of the gradient, by noise on every weight."""
-    found, numbers = {"gradient": [], "sgd": [], "sign": [], "noise": []}, values(config(arm, depth))
+    found, numbers, run = {}, values(config(arm, depth)), program(arm, depth)
     for seed in range(SEEDS):
-        params, data, rng = drawn(arm, depth, seed), batch(seed), np.random.default_rng(seed + 200)
-        before, _ = forward(program(arm, depth))(params, numbers, data)
-        _, grads = tiny.gradients(program(arm, depth))(params, numbers, data)
-        steps = {
-            "sgd": (1e-3, lambda w, g: -1e-3 * g),
-            "sign": (1e-4, lambda w, g: -1e-4 * np.sign(g)),
-            "noise": (1e-3, lambda w, g, rng=rng: 1e-3 * w * rng.normal(size=w.shape).astype(np.float32)),
-        }
-        for name, (size, step) in steps.items():
-            there = jax.tree.map(lambda w, g, step=step: w + step(w, np.asarray(g)), params, grads)
-            after, _ = forward(program(arm, depth))(params | {"stack": there["stack"]}, numbers, data)
-            found[name].append(np.log(np.std(np.asarray(after) - before) / size))
-        found["gradient"].append(np.log(np.linalg.norm(grads["stack"]["segment_0"]["ffn_0"]["out"]["kernel"][-1])))
+        params, data = drawn(arm, depth, seed), batch(seed)
+        _, grads = tiny.gradients(run)(params, numbers, data)
+        there = functools.partial(look(run), numbers, data)
+        moved = probes.measure(there, run, seed, params, grads["stack"], there(params)["features"])
+        last = np.linalg.norm(grads["stack"]["segment_0"]["ffn_0"]["out"]["kernel"][-1])
+        rows = {"gradient": last, "sgd": moved["update_sgd"], "sign": moved["update_sign"]}
+        for name, number in (rows | {"noise": moved["amplification"] ** 0.5}).items():
+            found.setdefault(name, []).append(np.log(number))
     return {name: np.mean(logs) for name, logs in found.items()}
 
 
@@ -154,23 +149,23 @@ def test_growth_of_the_stream_over_63_sublayers(arm, bounds):
 
 
 def test_the_stream_of_sandwich_grows_by_one_per_sublayer():
-    k = np.arange(8, 64)
+    k = np.arange(8, 65)
     np.testing.assert_allclose(growth("sandwich")[8:], 1 + k, rtol=0.15)
 
 
 @pytest.mark.parametrize(("arm", "bounds"), [("pre", (0.8, 1.25)), ("lns", (0.15, 0.45))])
 def test_the_power_of_the_sublayer_that_the_stream_grows_by(arm, bounds):
     k = np.arange(4, 64)
-    within(np.polyfit(np.log(k), np.log(growth(arm)[4:]), 1)[0], bounds)
+    within(np.polyfit(np.log(k), np.log(growth(arm)[4:64]), 1)[0], bounds)
 
 
 def test_each_sublayer_turns_a_pre_stream_less_and_a_post_stream_always_as_far():
     """1 - cos is about 1/(2k) for Pre-LN, 1 - 1/√(1 + σ²) for Post-LN, σ the size of a branch."""
-    k, turns = np.arange(4, 64), {arm: (1 - stream(arm)["cosine"]).mean(0)[4:] for arm in ("pre", "post")}
+    k, turns = np.arange(4, 64), {arm: stream(arm)["turn"].mean(0)[4:] for arm in ("pre", "post")}
     powers = {arm: np.polyfit(np.log(k), np.log(turn), 1)[0] for arm, turn in turns.items()}
     within(powers["pre"], (-1.15, -0.8))
     within(powers["post"], (-0.15, 0.15))
-    wished = 1 - 1 / np.sqrt(1 + stream("post")["branch_rms"][:, 4:] ** 2)
+    wished = 1 - 1 / np.sqrt(1 + stream("post")["branch"][:, 4:])
     np.testing.assert_allclose(turns["post"].mean(), wished.mean(), rtol=0.2)
 
 
@@ -219,8 +214,9 @@ def test_an_update_of_post_is_a_hundred_times_that_of_deepnorm_at_32_layers():
 def test_pre_keeps_the_bounds_of_its_theory():
     """One head, uniform attention to all, W_O = 1, every other kernel N(0, 1/D): 1 + l/2 <= V_l <= 1 + 3l/2 (Xiong et
     al. 2020, lemma 2)."""
-    theory = tiny.config(SETTING | {"model.num_layers": 17, "model.num_heads": 1, "model.mlp_dim": 64})
-    task = tiny.program(theory, "classify", vocab_size=64, outputs=64)
+    shape = {"model.num_layers": 17, "model.num_heads": 1, "model.mlp_dim": 64}
+    theory = tiny.config(SETTING | shape | {"model.causal": False, "train.steps": 0})
+    lemma = tiny.program(theory, vocab_size=64, outputs=64)
     constants, found = {"query": 0.0, "key": 0.0, "attention/out": np.eye(64)}, []
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
@@ -231,8 +227,7 @@ def test_pre_keeps_the_bounds_of_its_theory():
             fixed = [value for name, value in constants.items() if owner.endswith(name)]
             return np.float32(np.broadcast_to(fixed[0], leaf.shape) if fixed else kernel)
 
-        params = jax.tree_util.tree_map_with_path(draw, tiny.shapes(task).params)
-        _, sown = forward(task)(params, values(theory), batch(seed))
-        found.append(sown["diagnostics"]["stack"]["segment_0"]["attention_add"]["stream_rms"][0] ** 2)
+        params = jax.tree_util.tree_map_with_path(draw, tiny.shapes(lemma).params)
+        found.append(look(lemma)(values(theory), batch(seed), params)["stream"][:-1:2])
     layer, v = np.arange(17), np.mean(found, axis=0)
     assert np.all(v >= 0.85 * (1 + layer / 2)) and np.all(v <= 1.15 * (1 + 3 * layer / 2))
