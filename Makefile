@@ -9,7 +9,11 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP     = python -m pip install --quiet --disable-pip-version-check --require-hashes
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: sweep test lint bench parity docs lock clean
+SIZE   ?= quick
+FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
+            residual_scaling deep_layers depth_transfer multi_stream
+
+.PHONY: sweep test lint results bench parity docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
@@ -20,6 +24,12 @@ lint: $(STAMP)     ## style, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and write results/ anew
+	for sweep in $(FLAGSHIPS); do \
+	  $(BIN)/python -m experiments.launch --config=sweeps/$$sweep.py --size=$(SIZE) --workdir=runs/$$sweep || exit; \
+	  $(BIN)/python -m experiments.publish --workdir=runs/$$sweep --to=results || exit; \
+	done
 
 bench: $(STAMP)    ## speed beside a plain Flax loop
 	$(BIN)/python -m benchmarks.throughput

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from experiments import probing, provenance
-from flax_tx import data, train
+from flax_tx import cost, data, train
 from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, known
 from flax_tx.config import Config, split
 from flax_tx.data import Description, batches
@@ -61,13 +61,12 @@ def compile_program(config: Config) -> Compiled:
     structure, about = split(config)[0], data.describe(config.data)
     program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
     arrays, numbers = jax.device_put(data.load(config.data)), values(config)
-    state = jax.eval_shape(functools.partial(train.init, program), numbers)
     return Compiled(
         program,
-        sum(leaf.size for leaf in jax.tree.leaves(state.params)),
+        cost.params(config.model, about.vocab_size, program.outputs, config.data.seq_len, about.task),
         about,
         arrays,
-        compile_training(program, config, numbers, arrays, state) if config.train.steps else None,
+        compile_training(program, config, numbers, arrays) if config.train.steps else None,
         probing.Start.compile(program, numbers, arrays) if config.probe.any_start() else None,
         probing.End.compile(config, program) if config.probe.any_end() else None,
         provenance.git().get("commit"),
@@ -75,10 +74,10 @@ def compile_program(config: Config) -> Compiled:
     )
 
 
-def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict, state) -> Training:
+def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict) -> Training:
     """The functions that train a cell."""
     init = compiled(train.init, program, COMPILE_QUICKLY)
-    shapes = (numbers, arrays, state)
+    shapes = (numbers, arrays, jax.eval_shape(functools.partial(train.init, program), numbers))
     return Training(
         init.lower(numbers).compile(),
         compiled(train.chunk, program, COMPILE, donate_argnums=2).lower(*shapes, np.int32(1)).compile(),

@@ -34,12 +34,12 @@ class Start:
             jax.jit(functools.partial(function, program), compiler_options=options)
             for function in (probes.start, probes.look)
         )
-        params, batch, _, _ = jax.eval_shape(begin, numbers, arrays)
-        moves = program.config.probe.update or program.config.probe.scales
+        moved = program.config.probe.update or program.config.probe.scales
+        shapes = jax.eval_shape(begin, numbers, arrays) if moved else ()
         return cls(
             program,
             begin.lower(numbers, arrays).compile(),
-            look.lower(numbers, batch, params).compile() if moves else None,
+            look.lower(numbers, shapes[1], shapes[0]).compile() if moved else None,
         )
 
     def measure(self, config: Config, arrays: dict) -> Quantities:
