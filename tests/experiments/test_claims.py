@@ -410,6 +410,7 @@ GOOD = {WIRING: "post", DEPTH: 6, "model.norm.kind": "layernorm"}
         (Above("val_loss", 1), "Above.q = 'val_loss': expected Quantity"),
         (Above(Quantity("val_loss", GOOD), "1"), "Above.bound = '1': expected float"),
         (Not(Quantity("val_loss", GOOD)), "expected Condition"),
+        (Above(Quantity("val_loss", "post"), 1), "Quantity.at = 'post': expected a dict"),
     ],
 )
 def test_every_mistake_in_a_condition_is_a_line_before_a_launch(condition, line):
@@ -421,12 +422,14 @@ def test_mistakes_between_and_around_claims_are_lines():
     good = claim_of([Trains(GOOD), Greater(Quantity("val_loss", GOOD), Quantity("val_loss", {**GOOD, DEPTH: 24}))])
     assert problems([good], AXES, TABLE) == []
     wrong = [dataclasses.replace(good, kind="trainig"), good, dataclasses.replace(good, id="Y", rule=()), {"id": "Z"}]
+    wrong.append(dataclasses.replace(good, id="W", source=5))
     lines = "\n".join(problems(wrong, AXES, TABLE))
     for expected in (
         "did you mean training?",
         "claims.X: expected one claim of this id, got 2",
         "at least one condition",
         "got dict",
+        "claims.W: source = 5: expected str",
     ):
         assert expected in lines
     assert "expected a tuple of conditions" in problems([dataclasses.replace(good, rule=Trains(GOOD))], AXES, TABLE)[0]

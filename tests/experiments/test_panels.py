@@ -188,6 +188,13 @@ def test_a_figure_that_cannot_be_made_is_a_line_and_writes_nothing(workdir, tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_where_no_figure_can_be_written_is_a_line(workdir, tmp_path):
+    declare(workdir, Figure((Panel("val_loss", DEPTH),)))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write there"):
+        figure.main([f"--workdir={workdir}", f"--out={tmp_path / 'file' / 'f.svg'}"])
+
+
 def test_drawing_and_publishing_know_no_jax():
     script = "import sys; from experiments import figure, publish; from experiments.figures import panels\n"
     script += "print([name for name in ('jax', 'flax', 'matplotlib.pyplot') if name in sys.modules])"

@@ -84,6 +84,33 @@ def test_a_mistake_in_a_sweep_file_is_a_line(tmp_path, old, new, expected):
 
 
 @pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ("def get_config(): return 5", "get_config() gives 5: expected config.default(), changed"),
+        ("def get_hyper(hyper): return 5", "get_hyper() gives 5: expected a list of dicts"),
+        ("def get_hyper(hyper): return [{1}]", "get_hyper() gives {1}: expected a list of dicts"),
+        ("def get_table(): return 'rows'", "get_table() gives 'rows': expected a list of Table"),
+        ("def get_table(): return [Table(()), 5]", "get_table() gives 5 in its list: expected a list of Table"),
+        ("def get_table(): return Table(('model.wiring'))", "did you mean ('model.wiring',)?"),
+        ("def get_claims(): return 5", "get_claims() gives 5: expected a list of Claim"),
+        ("def get_claims(): return ['T-1']", "get_claims() gives 'T-1' in its list: expected a list of Claim"),
+        ("def get_claims():\n    yield from []\n    raise ValueError('boom')", "ValueError: boom"),
+        ("def get_figure(): return 'lines'", "get_figure() gives 'lines': expected a Figure"),
+    ],
+)
+def test_a_function_that_gives_something_else_is_a_line(tmp_path, added, expected):
+    (problem,) = problems_of(tiny.write(tmp_path, f"{tiny.SWEEP}\n\n{added}\n"))
+    assert expected in problem
+
+
+def test_a_mistake_is_at_a_line_however_the_file_is_named(tmp_path, monkeypatch):
+    tiny.write(tmp_path, f"{tiny.SWEEP}\n\ndef get_claims():\n    return {{}}['x']\n")
+    monkeypatch.chdir(tmp_path)
+    (problem,) = problems_of("tiny.py")
+    assert problem == f"tiny.py:{len(tiny.SWEEP.splitlines()) + 4}: KeyError: 'x'"
+
+
+@pytest.mark.parametrize(
     ("text", "value"),
     [
         ("model.width=64", 64),

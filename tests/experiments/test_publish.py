@@ -92,6 +92,10 @@ def test_every_claim_is_on_the_page_and_what_did_not_hold_says_why(published):
     assert all(line.count(" | ") == len(overview.CLAIMS) - 1 for line in rows)
     assert r"Nobody \| 1999" in rows[1]
     missed = page.partition("## What did not reproduce")[2].partition("## Runs")[0]
+    unasked = missed.partition("## What was not exercised")[2]
+    assert "**A-3**" in unasked and "**A-2**" not in unasked
+    assert " | share of seeds that are stuck or diverged | 5 | " in rows[0]
+    assert " | difference of val\\_loss | 5 | " in rows[1]
     assert "**A-1**" not in missed
     assert "**A-2** REVERSED ([claimed](claimed/verdicts.md)): Pre-LN is worse" in missed
     assert "- caveat: Small." in missed
@@ -135,3 +139,15 @@ def test_a_folder_that_is_no_sweep_is_a_line_and_writes_nothing(tmp_path):
     with pytest.raises(UserError, match=r"expected a folder with sweep\.json"):
         publish.main([f"--workdir={tmp_path}", f"--to={tmp_path / 'results'}"])
     assert not (tmp_path / "results").exists()
+
+
+def test_where_nothing_can_be_written_is_a_line(published, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write there"):
+        publish.main([f"--workdir={published[0]}", f"--to={tmp_path / 'file' / 'results'}"])
+
+
+def test_an_effect_without_an_interval_is_shown_alone():
+    assert overview.numbers({"effect": 64.0, "low": None, "high": None}) == "64"
+    assert overview.numbers({"effect": 0.5, "low": 0.25, "high": 0.75}) == "0.5 [0.25, 0.75]"
+    assert not overview.numbers({"effect": None, "low": None, "high": None})

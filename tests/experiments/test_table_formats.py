@@ -11,6 +11,7 @@ from rich.console import Console
 
 from experiments import records, table
 from experiments.tables.arms import assemble
+from experiments.tables.faces import signed
 from experiments.tables.grids import grids
 from flax_tx.errors import UserError
 from tests.experiments import published, synthetic
@@ -164,3 +165,10 @@ def test_labels_that_several_rows_have_stand_beside_all_of_them(tmp_path):
     assert [row[0][0].get("rowspan") for row in page.tables[0][1:]] == ["2", None, "2", None]
     assert [len(row) for row in page.tables[0]] == [3, 3, 2, 3, 2]
     assert records.sweep(tmp_path)["name"] in html.unescape(table.render(tmp_path, "html"))
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [("-0.00", "0.00"), ("-0.01", "-0.01"), ("0.0", "0.0"), ("nan", "nan")]
+)
+def test_what_rounds_to_zero_has_no_sign(number, expected):
+    assert signed(number) == expected

@@ -132,7 +132,7 @@ def test_markdown_escapes_what_a_user_wrote(workdir):
     md = verdict.render(workdir, "md", claim="LOSS")
     assert "<b>" not in md and len([line for line in md.splitlines() if line.startswith("|")]) == 3
     (row,) = [line for line in md.splitlines() if line.startswith("| LOSS")]
-    assert row.replace("\\|", "").count("|") == 7
+    assert row.replace("\\|", "").count("|") == 8 and "| difference of val\\_loss | 5 |" in row
 
 
 def test_one_claim_is_shown_alone_and_fits_a_terminal(workdir):
@@ -141,6 +141,7 @@ def test_one_claim_is_shown_alone_and_fits_a_terminal(workdir):
     drawn = console.file.getvalue()
     assert drawn.startswith("1 claim: 1 HOLDS") and all(len(line) <= 80 for line in drawn.splitlines())
     assert "5/5 train, 0/5 are stuck" in drawn and "check" in drawn
+    assert "share of seeds" in drawn and "(C)" in drawn
 
 
 @pytest.mark.parametrize(("arguments", "meant"), [({"format": "jsn"}, "json"), ({"claim": "LOS"}, "LOSS")])
