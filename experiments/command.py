@@ -3,7 +3,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from flax_tx.errors import UserError
@@ -19,6 +20,15 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{self.prog}: {message} (see --help)")
+
+
+@contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """What is written within, where the user said. Raises: UserError where that cannot be."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{str(path)!r}: cannot write there ({error.strerror})") from None
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:

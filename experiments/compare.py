@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments import records
-from experiments.command import Parser, run
+from experiments.command import Parser, run, writing
 from experiments.figures.curves import CURVES, curves
 from experiments.labels import key, say
 from experiments.table_spec import Table
@@ -102,7 +102,8 @@ def main(argv: Sequence[str]) -> None:
     from experiments.figures import drawing  # matplotlib is slow to import, and a mistake above need not wait for it
 
     drawn = drawing.draw(report, curves(report, flags.metric, flags.smooth), flags.metric, flags.smooth)
-    records.write_bytes(flags.out, drawing.encode(drawn, flags.out.suffix[1:]))
+    with writing(flags.out):
+        records.write_bytes(flags.out, drawing.encode(drawn, flags.out.suffix[1:]))
     print(flags.out)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import records
-from experiments.command import Parser, run
+from experiments.command import Parser, run, writing
 from experiments.compare import SUFFIXES
 from experiments.figure_spec import Figure, problems
 from experiments.tables.arms import table_of
@@ -45,7 +45,9 @@ def main(argv: Sequence[str]) -> None:
     flags = parser.parse_args(argv)
     if flags.out.suffix not in SUFFIXES:
         raise UserError(f"out {str(flags.out)!r}: expected a name that ends in {', '.join(SUFFIXES)}")
-    records.write_bytes(flags.out, picture(flags.workdir, flags.out.suffix[1:]))
+    drawn = picture(flags.workdir, flags.out.suffix[1:])
+    with writing(flags.out):
+        records.write_bytes(flags.out, drawn)
     print(flags.out)
 
 

@@ -24,15 +24,21 @@ ORDER = (
     *("norm_types", "residual_scaling", "deep_layers", "depth_transfer", "multi_stream"),
 )
 WORDS = ("HOLDS", "REVERSED", "INCONCLUSIVE", "NOT EXERCISED")
+MISSED = {"What did not reproduce": ("REVERSED", "INCONCLUSIVE"), "What was not exercised": ("NOT EXERCISED",)}
 KINDS = {"exact": "identities", "init": "before training", "training": "of training"}
-CLAIMS = ("claim", "statement", "source", "kind", "verdict", "effect [interval]", "n", "sweep")
+CLAIMS = ("claim", "statement", "source", "kind", "verdict", "effect [interval]", "of", "n", "sweep")
 RUNS = ("sweep", "size", "cells", "wall time", "machine", "commit", "command")
 FILES = {"table.md": "tables", "table.tex": "LaTeX", "verdicts.md": "verdicts", "figure.png": "figure"}
 INTRODUCTION = """# Results
 
 Written by `python -m experiments.publish` from the records of the sweeps below, and from nothing else. A verdict is of
 this code, at this scale, by the rule beside it: HOLDS, REVERSED, INCONCLUSIVE (neither is shown), or NOT EXERCISED (the
-regime of the claim was not entered, or this size has not its cells)."""
+regime of the claim was not entered, or this size has not its cells).
+
+The effect is that of one condition of the claim: the first that has the verdict's word. Losses are in nats per token.
+Its interval is the one that the rule asks for: 95 % over seeds for a range, 90 % for a bound, a difference or a ratio
+(each end is a one-sided 95 % bound), Wilson's 95 % for a share, the range of the seeds for an identity; n counts seeds,
+or pairs of cells."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,11 @@ def markdown(folder: str | os.PathLike) -> str:
     if claims:
         rows = (claim_row(*pair) for pair in claims)
         parts += ["## Claims", counted([claim for _, claim in claims]), table(CLAIMS, rows)]
-    if missed := [missing(*pair) for pair in claims if pair[1]["verdict"] != "HOLDS"]:
-        parts += ["## What did not reproduce", *missed]
+    for title, words in MISSED.items():
+        ranked = sorted(
+            (pair for pair in claims if pair[1]["verdict"] in words), key=lambda p: words.index(p[1]["verdict"])
+        )
+        parts += [f"## {title}", *(missing(*pair) for pair in ranked)] if ranked else []
     parts += ["## Runs", table(RUNS, map(run_row, sweeps)), "## Tables and pictures", *map(section, sweeps)]
     return "\n\n".join(parts) + "\n"
 
@@ -94,8 +103,8 @@ def numbers(found: Mapping) -> str:
     """`0.12 [0.05, 0.19]` of a verdict or a finding; empty where nothing was measured."""
     if found["effect"] is None:
         return ""
-    whole = found["low"] is not None and found["high"] is not None
-    return f"{found['effect']:.3g}" + f" [{found['low']:.3g}, {found['high']:.3g}]" * whole
+    ends = (found["low"], found["high"])
+    return f"{found['effect']:.3g}" + ("" if None in ends else " [{:.3g}, {:.3g}]".format(*ends))
 
 
 def claim_row(sweep: Published, claim: Mapping) -> list[str]:
@@ -103,7 +112,8 @@ def claim_row(sweep: Published, claim: Mapping) -> list[str]:
     texts = (claim[name] for name in ("id", "statement", "source", "kind"))
     word = claim["verdict"] if claim["verdict"] == "HOLDS" else f"**{claim['verdict']}**"
     n = str(claim["n"]) if claim["n"] else ""
-    return [*map(escape_markdown, texts), word, escape_markdown(numbers(claim)), n, sweep.link("verdicts.md")]
+    effect = numbers(claim), claim.get("of", "") * bool(numbers(claim))
+    return [*map(escape_markdown, texts), word, *map(escape_markdown, effect), n, sweep.link("verdicts.md")]
 
 
 def missing(sweep: Published, claim: Mapping) -> str:

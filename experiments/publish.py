@@ -5,6 +5,7 @@ anew from every run.json and verdicts.json there. All of it comes from the recor
 bytes; results/<sweep>/notes.md, if somebody wrote one, is taken over as it is.
 """
 
+import itertools
 import os
 import shlex
 from collections import Counter
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import figure, launches, overview, records, table, verdict
-from experiments.command import Parser, run
+from experiments.command import Parser, run, writing
 from flax_tx.errors import UserError
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -25,32 +26,42 @@ def publish(workdir: str | os.PathLike, to: str | os.PathLike = "results") -> Pa
     """
     manifest = records.sweep(workdir)
     folder, files = Path(to) / manifest["name"], contents(workdir, manifest)
-    for name, content in files.items():
-        if content is None:
-            (folder / name).unlink(missing_ok=True)
-        else:
-            records.write_bytes(folder / name, content if isinstance(content, bytes) else content.encode())
-    records.write_json(folder / "verdicts.json", {"claims": claims(workdir, manifest)})
-    records.write_json(folder / "run.json", about(workdir, manifest))
-    records.write_text(Path(to) / "README.md", overview.markdown(to))
+    found, ran = claims(workdir, manifest), about(workdir, manifest)
+    with writing(folder):
+        for name, content in files.items():
+            if content is None:
+                (folder / name).unlink(missing_ok=True)
+            else:
+                records.write_bytes(folder / name, content if isinstance(content, bytes) else content.encode())
+        records.write_json(folder / "verdicts.json", {"claims": found})
+        records.write_json(folder / "run.json", ran)
+    page = overview.markdown(to)
+    with writing(to):
+        records.write_text(Path(to) / "README.md", page)
     return folder
 
 
 def contents(workdir: str | os.PathLike, manifest: dict) -> dict[str, str | bytes | None]:
     """File name -> content; None for what this sweep does not have."""
     return {
-        "table.md": tables(workdir, manifest, "md"),
+        "table.md": headed(manifest, tables(workdir, manifest, "md")),
         "table.tex": tables(workdir, manifest, "tex"),
-        "verdicts.md": verdict.render(workdir, "md") if manifest.get("claims") else None,
+        "verdicts.md": headed(manifest, verdict.render(workdir, "md")) if manifest.get("claims") else None,
         "figure.png": figure.picture(workdir, "png") if manifest.get("figure") else None,
     }
 
 
 def tables(workdir: str | os.PathLike, manifest: dict, format: str) -> str:
-    """All tables of a sweep, then those that have published numbers once more beside them."""
-    published = any(spec.get("paper") for spec in manifest.get("tables", ()))
-    parts = [table.render(workdir, format), *([table.render(workdir, format, published=True)] if published else [])]
-    return "\n".join(parts)
+    """All tables of a sweep, published numbers beside ours where it has them."""
+    specs = manifest.get("tables") or [manifest["table"]]
+    shown = [table.reports(workdir, None, str(i), bool(spec.get("paper"))) for i, spec in enumerate(specs, start=1)]
+    return table.FORMATS[format](*itertools.chain(*shown))
+
+
+def headed(manifest: dict, text: str) -> str:
+    """Markdown under the name and the size of its sweep."""
+    size = f", size {manifest['size']}" if manifest.get("size") else ""
+    return f"# {manifest['name']}{size}\n\n[All results](../README.md)\n\n{text}"
 
 
 def claims(workdir: str | os.PathLike, manifest: dict) -> list[dict]:

@@ -47,12 +47,16 @@ class Quantity(Plain):
     tuned_at: Mapping[str, Any] = field(default_factory=dict)
     stuck_counts: bool = False
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """What it is a number of, without where: the metric, or the fit of it."""
         over = short_names([self.over])[self.over] + (f" in {say(self.between)}" if self.between else "")
-        what = FITS[self.fit].words.format(metric=self.metric, over=over) if self.fit in FITS else self.metric
+        return FITS[self.fit].words.format(metric=self.metric, over=over) if self.fit in FITS else self.metric
+
+    def __str__(self) -> str:
         tuned = f", tuned at {pairs(self.tuned_at)}" if self.tuned_at else ""
         stuck = ", stuck seeds count" if self.stuck_counts else ""
-        return what + (f" at {pairs(self.at)}" if self.at else "") + tuned + stuck
+        return self.words + (f" at {pairs(self.at)}" if self.at else "") + tuned + stuck
 
 
 class Cell(NamedTuple):

@@ -91,7 +91,7 @@ def read_json(path: str | os.PathLike) -> dict:
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise UserError(f"{path}: no such file; the command that wrote the others writes it again") from None
     except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8
         raise UserError(f"{path}: unreadable ({error}); remove the file, then launch again") from None
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:

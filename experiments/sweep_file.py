@@ -18,8 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from ml_collections import ConfigDict
+
 from experiments import hyper
+from experiments.claims import Claim
+from experiments.figure_spec import Figure
 from experiments.table_spec import Table
+from experiments.typed import mistyped, shown
 from flax_tx.config import flatten, knobs
 from flax_tx.errors import UserError, nearest
 
@@ -37,8 +42,8 @@ class SweepFile:
     base: dict[str, Any]
     cells: hyper.Sweep
     tables: tuple[Table, ...]
-    claims: tuple[Any, ...] = ()  # of experiments.claims.Claim
-    figure: Any = None  # an experiments.figure_spec.Figure
+    claims: tuple[Claim, ...] = ()
+    figure: Figure | None = None
     size: str | None = None
     sizes: tuple[str, ...] = ()
 
@@ -65,19 +70,47 @@ def read(path: str, size: str | None = None) -> SweepFile:
         function = getattr(module, name, None)
         return call(path, lambda: function(*arguments, **sized(function, path, size, sizes))) if function else None
 
-    tables = get("get_table")
+    figure = get("get_figure")
+    if figure is not None and not isinstance(figure, Figure):
+        raise UserError(f"{path}: get_figure() gives {shown(figure)}: expected a Figure")
+    tables = several(path, "get_table", get("get_table"), Table)
+    declared = [*(("table", one) for one in tables), *(("figure", one) for one in (figure,) if one)]
+    if wrong := [line for where, one in declared for line in mistyped(one, where)]:
+        raise UserError(dict.fromkeys(wrong))
     return SweepFile(
         path=path,
         name=Path(path).stem,
         question=(module.__doc__ or "").strip(),
-        base=flatten(get("get_config")),
-        cells=call(path, lambda: list(get("get_hyper", hyper))),
-        tables=(tables,) if isinstance(tables, Table) else tuple(tables),
-        claims=tuple(get("get_claims") or ()),
-        figure=get("get_figure"),
+        base=flatten(mapping(path, "get_config", get("get_config"))),
+        cells=[mapping(path, "get_hyper", cell) for cell in several(path, "get_hyper", get("get_hyper", hyper))],
+        tables=tables,
+        claims=several(path, "get_claims", get("get_claims") or (), Claim),
+        figure=figure,
         size=size,
         sizes=tuple(sizes),
     )
+
+
+def several(path: str, name: str, value: Any, kind: type | None = None) -> tuple:
+    """What a function gives, as a tuple; one of `kind` stands for a list of it. Raises: UserError for anything else."""
+    if kind and isinstance(value, kind):
+        return (value,)
+    what = f"a list of {kind.__name__}" if kind else "a list of dicts, as hyper makes it"
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise UserError(f"{path}: {name}() gives {shown(value)}: expected {what}")
+    items = call(path, lambda: tuple(value))
+    wrong = [item for item in items if kind and not isinstance(item, kind)]
+    if wrong:
+        raise UserError(f"{path}: {name}() gives {shown(item)} in its list: expected {what}" for item in wrong)
+    return items
+
+
+def mapping(path: str, name: str, value: Any) -> Any:
+    """A config or the overrides of a cell. Raises: UserError for what is no mapping."""
+    if not isinstance(value, Mapping | ConfigDict):
+        what = "config.default(), changed" if name == "get_config" else "a list of dicts, as hyper makes it"
+        raise UserError(f"{path}: {name}() gives {shown(value)}: expected {what}")
+    return value
 
 
 def sizes_of(module: types.ModuleType, path: str) -> Mapping[str, Any]:
@@ -130,9 +163,11 @@ def call(path: str, function: Callable[[], Any]) -> Any:
     except UserError:
         raise
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(Path(path))]
+        here = Path(path).resolve()
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == here]
         line = frames[-1].lineno if frames else getattr(error, "lineno", 0)
-        raise UserError(f"{path}:{line}: {explain(error)}") from error
+        where = f"{path}:{line}" if line else path
+        raise UserError(f"{where}: {explain(error)}") from error
 
 
 def explain(error: Exception) -> str:

@@ -26,7 +26,7 @@ from experiments.tables.markdown import escape_markdown
 from flax_tx.errors import UserError, nearest
 
 STYLES = {HOLDS: "bold green", REVERSED: "bold red", INCONCLUSIVE: "yellow", NOT_EXERCISED: "dim"}
-HEADER = ("id", "kind", "verdict", "effect", "n", "claim")
+HEADER = ("id", "kind", "verdict", "effect", "of", "n", "claim")
 
 
 def verdicts(workdir: str | os.PathLike) -> list[Verdict]:
@@ -36,7 +36,9 @@ def verdicts(workdir: str | os.PathLike) -> list[Verdict]:
     """
     claims = [Claim.from_json(plain) for plain in records.sweep(workdir).get("claims") or ()]
     if not claims:
-        raise UserError(f"{workdir}: expected claims in sweep.json; this sweep's file has no get_claims()")
+        raise UserError(
+            f"{workdir}: expected claims in sweep.json; its file had no get_claims(); write it, then launch again"
+        )
     named = {part.metric for claim in claims for part in parts(claim) if isinstance(part, Quantity)}
     loaded = results.load(workdir, named & set(METRICS))
     return [claim.evaluate(loaded) for claim in claims]
@@ -69,7 +71,8 @@ def cells(verdict: Verdict) -> tuple[str, ...]:
     """One row of the table, as HEADER names it."""
     claim, finding = verdict.claim, verdict.deciding
     n = str(finding.n) if finding.n else ""
-    return claim.id, claim.kind, verdict.word, numbers(finding), n, f"{claim.statement} ({claim.source})"
+    effect, of = numbers(finding), finding.of if numbers(finding) else ""
+    return claim.id, claim.kind, verdict.word, effect, of, n, f"{claim.statement} ({claim.source})"
 
 
 def details(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
@@ -87,13 +90,15 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
 def draw(found: Sequence[Verdict]) -> RenderableType:
     """The verdicts for a terminal. Every text is a Text, so nothing in a name is taken for markup."""
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    for name in HEADER:
-        table.add_column(Text(name), overflow="fold", no_wrap=name in ("id", "verdict", "effect"))
+    for name in (name for name in HEADER if name != "of"):  # it stands below the effect
+        table.add_column(Text(name), overflow="fold", no_wrap=name in ("id", "kind", "verdict"))
     lines = RichTable.grid(padding=(0, 2))
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for verdict in found:
-        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in cells(verdict)))
+        row = dict(zip(HEADER, cells(verdict), strict=True))
+        row["effect"] = f"{row['effect']}\n{row.pop('of')}".strip()
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row.values()))
         lines.add_row(Text(verdict.claim.id, style="bold"), Text(verdict.word, style=STYLES[verdict.word]))
         for label, text, word in details(verdict):
             lines.add_row(Text(f"  {label}", style="dim"), Text(text, style="" if word else "dim"))

@@ -164,7 +164,7 @@ def get_claims(size):
             more(12, "pre", "deepnorm", "admin", "residual", by=1),
         ),
         claim(
-            "RD-4",
+            "RD-4w",
             "ResiDual trains 12 layers without warm-up, where Post-LN is stuck",
             "ResiDual, Xie et al. 2023, arXiv 2304.14802, table without warm-up",
             [trains("residual", 0.0, 3e-3)],

@@ -35,7 +35,7 @@ class Verdict:
 
     def to_json(self) -> dict[str, Any]:
         """The claim, the word, the numbers and every finding."""
-        numbers = {name: getattr(self.deciding, name) for name in ("effect", "low", "high", "n")}
+        numbers = {name: getattr(self.deciding, name) for name in ("effect", "low", "high", "n", "of")}
         parts = {name: [asdict(finding) for finding in getattr(self, name)] for name in ("rule", "check")}
         named = {name: getattr(self.claim, name) for name in ("id", "statement", "source", "kind", "caveat")}
         return plain({**named, "verdict": self.word, **numbers, **parts, "lint": self.lint})

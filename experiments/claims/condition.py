@@ -17,7 +17,8 @@ HOLDS, REVERSED, INCONCLUSIVE, NOT_EXERCISED = "HOLDS", "REVERSED", "INCONCLUSIV
 class Finding:
     """What the records say of a condition: effect and interval over n seeds, NaN if none.
 
-    `chosen` are the tuned values that the arms were taken at, `lint` what to doubt.
+    `of` says what the effect is a number of, `chosen` the tuned values that the arms were taken at, `lint` what to
+    doubt.
     """
 
     word: str
@@ -26,6 +27,7 @@ class Finding:
     low: float = math.nan
     high: float = math.nan
     n: int = 0
+    of: str = ""
     reasons: tuple[str, ...] = ()
     chosen: tuple[str, ...] = ()
     lint: tuple[str, ...] = ()
@@ -36,6 +38,11 @@ class Condition(Plain):
 
     def __str__(self) -> str:
         """The rule in words."""
+        raise NotImplementedError
+
+    @property
+    def measured(self) -> str:
+        """What the effect is a number of."""
         raise NotImplementedError
 
     def evaluate(self, results: Results) -> Finding:
@@ -66,7 +73,8 @@ def found(condition: Condition, samples: Sequence[Sample], results: Results, **w
     if absent:
         return Finding(NOT_EXERCISED, str(condition), reasons=absent)
     trouble = tuple(dict.fromkeys(one.trouble for one in samples if one.trouble))
-    finding = Finding(rule=str(condition), chosen=tuple(chosen(samples)), lint=tuple(doubts(samples, results)), **what)
+    about = {"of": condition.measured, "chosen": tuple(chosen(samples)), "lint": tuple(doubts(samples, results))}
+    finding = Finding(rule=str(condition), **about, **what)
     word = INCONCLUSIVE if trouble else finding.word
     return dataclasses.replace(finding, word=word, reasons=(*trouble, *finding.reasons))
 

@@ -38,6 +38,10 @@ class Every(Condition):
         low = brief(self.low) if self.low is not None else "-∞"
         return f"{self.q}: every seed inside [{low}, {brief(self.high)}]"
 
+    @property
+    def measured(self) -> str:
+        return self.q.words
+
     def evaluate(self, results: Results) -> Finding:
         """What the seeds say, each by itself."""
         samples = measure([self.q], results)
@@ -68,6 +72,10 @@ class Same(Condition):
     def __str__(self) -> str:
         return f"{self.of} of ({pairs(self.at_a)}) and of ({pairs(self.at_b)}): max|a - b|/RMS(a) <= {self.tolerance:g}"
 
+    @property
+    def measured(self) -> str:
+        return f"max|a - b|/RMS(a) of {self.of}"
+
     def evaluate(self, results: Results) -> Finding:
         """What the pairs of cells say, each by itself."""
         partners, doubts = paired_cells(self.at_a, self.at_b, results)
@@ -79,7 +87,12 @@ class Same(Condition):
         reasons = [f"{wrong}/{len(partners)} pairs differ"] * bool(wrong)
         reasons += [f"{missing}/{len(partners)} pairs have no probe {self.of!r}"] * bool(missing)
         word = REVERSED if wrong else INCONCLUSIVE if missing else HOLDS
-        numbers = {**_span(np.array(errors)), "effect": max(errors, default=math.nan), "n": len(errors)}
+        numbers = {
+            **_span(np.array(errors)),
+            "effect": max(errors, default=math.nan),
+            "n": len(errors),
+            "of": self.measured,
+        }
         return Finding(word, str(self), reasons=tuple(reasons), lint=doubts, **numbers)
 
     def mistakes(self) -> Iterator[str]:

@@ -36,6 +36,10 @@ class Share(Condition):
     progress: float | None = None
     wants_training = True
 
+    @property
+    def measured(self) -> str:
+        return "share of seeds that " + ("train" if self.wants_training else "are stuck or diverged")
+
     def evaluate(self, results: Results) -> Finding:
         """How many seeds train, and how many fail."""
         (one,) = measure([Quantity("params", self.at)], results)
@@ -105,6 +109,10 @@ class MoreFailures(Condition):
         a, b = pairs(self.at_a), pairs(self.at_b)
         return f"at least {self.by} more cells fail at ({a}) than at ({b}); McNemar's exact p < {SIGNIFICANCE}"
 
+    @property
+    def measured(self) -> str:
+        return "more cells that fail, of n pairs"
+
     def evaluate(self, results: Results) -> Finding:
         """How many more fail."""
         partners, doubts = paired_cells(self.at_a, self.at_b, results)
@@ -119,7 +127,8 @@ class MoreFailures(Condition):
         reasons = (f"{failed[0]} and {failed[1]} of {len(ended)} fail, p = {p:.2g}",)
         left_out = len(partners) - len(ended)
         lint = (f"{left_out} pairs with a missing or failed cell are left out",) * bool(left_out)
-        return Finding(word, str(self), effect=more, n=len(ended), reasons=reasons, lint=(*lint, *doubts))
+        numbers = {"effect": more, "n": len(ended), "of": self.measured}
+        return Finding(word, str(self), reasons=reasons, lint=(*lint, *doubts), **numbers)
 
     def mistakes(self) -> Iterator[str]:
         if self.by < 1:

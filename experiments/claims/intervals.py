@@ -23,6 +23,10 @@ class Interval(Condition):
         """One, or two that are paired by seed."""
         raise NotImplementedError
 
+    @property
+    def measured(self) -> str:
+        return self.quantities[0].words
+
     def combine(self, *values: np.ndarray) -> np.ndarray:
         """The number per seed from those of the quantities."""
         return values[0]
@@ -151,6 +155,10 @@ class Greater(Interval):
     def quantities(self) -> tuple[Quantity, ...]:
         return self.a, self.b
 
+    @property
+    def measured(self) -> str:
+        return between(self.a, self.b, self.ratio)
+
     def combine(self, *values: np.ndarray) -> np.ndarray:
         a, b = (np.log(np.where(v > 0, v, np.nan)) for v in values) if self.ratio else values
         return a - b
@@ -191,6 +199,10 @@ class Equivalent(Interval):
     def quantities(self) -> tuple[Quantity, ...]:
         return self.a, self.b
 
+    @property
+    def measured(self) -> str:
+        return between(self.a, self.b)
+
     def combine(self, *values: np.ndarray) -> np.ndarray:
         return values[0] - values[1]
 
@@ -203,6 +215,12 @@ class Equivalent(Interval):
     def mistakes(self) -> Iterator[str]:
         if not self.margin > 0:
             yield f"margin = {self.margin!r}: expected more than 0"
+
+
+def between(a: Quantity, b: Quantity, ratio: bool = False) -> str:
+    """What is compared, in words: `difference of val_loss`."""
+    what = ("difference", "ratio")[ratio]
+    return f"{what} of {a.words}" if a.words == b.words else f"{what} of {a.words} and {b.words}"
 
 
 def ends(low: float | None, high: float | None) -> tuple[float, float]:

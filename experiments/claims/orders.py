@@ -35,6 +35,10 @@ class Order(Condition):
         stated = " < ".join(f"({quantity})" for quantity in self.quantities)
         return f"means in the order {stated}: Spearman's rho >= {brief(self.correlation)}"
 
+    @property
+    def measured(self) -> str:
+        return "Spearman's rho"
+
     def evaluate(self, results: Results) -> Finding:
         """What the means say."""
         samples = measure(self.quantities, results)
@@ -91,6 +95,10 @@ class Drift(Moves):
         over, tuned = _short(self.over), _short(self.nuisance) or "nuisance value"
         return f"{pairs(self.at)}: |log2(best {tuned} at the last {over}/at the first)| <= {brief(self.bound)}"
 
+    @property
+    def measured(self) -> str:
+        return "log2 of the optimum's drift"
+
     def evaluate(self, results: Results) -> Finding:
         """What the two optima say."""
         one, drift, why = self.drift(self.at, results)
@@ -121,6 +129,10 @@ class LessDrift(Moves):
         tuned = _short(self.nuisance) or "nuisance value"
         moves = f"the best {tuned} moves over {_short(self.over)}"
         return f"log2 by which {moves}: ({pairs(self.than)}) minus ({pairs(self.at)}) >= {brief(self.by)}"
+
+    @property
+    def measured(self) -> str:
+        return "log2 by which the optimum drifts less"
 
     def evaluate(self, results: Results) -> Finding:
         """What the four optima say."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from experiments.claims.claim import CLAIM_KINDS, Claim
 from experiments.claims.condition import Condition
@@ -13,6 +13,7 @@ from experiments.metrics import METRICS
 from experiments.plain import Plain
 from experiments.quantity import Quantity, free_fields, is_number, select, split_by, varying
 from experiments.table_spec import Table
+from experiments.typed import shown, wrong_fields
 from flax_tx.config import check, knobs
 from flax_tx.errors import nearest
 
@@ -33,7 +34,7 @@ def problems(
         found += [f"claims.{claim.id}: {line}" for line in _own(claim)]
         for part in parts((claim.rule, claim.check)):
             where = f"claims.{claim.id} {type(part).__name__}"
-            lines = list(_typed(part)) or [
+            lines = list(wrong_fields(part, ".")) or [
                 *_fields(part, axes),
                 *_rules(part, axes, table),
                 *_mixed(part, axes, table, rows),
@@ -61,6 +62,9 @@ def _together(claims: Sequence[Any]) -> Iterator[str]:
 
 
 def _own(claim: Claim) -> Iterator[str]:
+    for name in ("id", "statement", "source", "caveat"):
+        if not isinstance(getattr(claim, name), str):
+            yield f"{name} = {getattr(claim, name)!r:.80}: expected str"
     if not claim.id or not claim.statement:
         yield "expected an id and a statement"
     if claim.kind not in CLAIM_KINDS:
@@ -70,22 +74,7 @@ def _own(claim: Claim) -> Iterator[str]:
     for name in ("rule", "check"):
         value = getattr(claim, name)
         if not isinstance(value, tuple) or not all(isinstance(condition, Condition) for condition in value):
-            yield f"{name}: expected a tuple of conditions, got {value!r:.80}"
-
-
-def _typed(part: Plain) -> Iterator[str]:
-    """Fields that do not hold what they are declared to."""
-    for field in dataclasses.fields(part):
-        value, kinds = getattr(part, field.name), get_args(field.type) or (field.type,)
-        if kinds[-1] is Ellipsis:
-            expected, values = kinds[0], value if isinstance(value, tuple) else (None,)
-        else:
-            kinds = kinds if type(None) in kinds else kinds[:1]
-            expected, values = (tuple(kinds) + ((int,) if float in kinds else ())), (value,)
-        if field.type in (Any, tuple) or "Mapping" in str(field.type):
-            continue
-        if not all(isinstance(item, expected) for item in values):
-            yield f".{field.name} = {value!r:.80}: expected {getattr(field.type, '__name__', field.type)}"
+            yield f"{name}: expected a tuple of conditions, got {shown(value)}"
 
 
 def _fields(part: Plain, axes: Mapping[str, list]) -> Iterator[str]:

@@ -54,13 +54,18 @@ def face(arm: Arm | None, report: Report, theory: str = "") -> Face:
     digits = arm.described.format
     return Face(
         trouble=", ".join(bad + missing),
-        number=format(shown.mean, digits) if shown.n else "",
+        number=signed(format(shown.mean, digits)) if shown.n else "",
         spread="" if math.isnan(shown.half_width) else format(shown.half_width, digits),
         survivors=bool(bad and shown.n),
         verdict=arm.comparison.verdict if arm.comparison else "",
         nuisance=nuisance(arm, report),
         theory=theory,
     )
+
+
+def signed(number: str) -> str:
+    """A number in digits; one that rounds to zero has no sign."""
+    return number if number.strip("-0.") else number.lstrip("-")
 
 
 def nuisance(arm: Arm, report: Report) -> str:

@@ -1,0 +1,66 @@
+"""What a sweep file declares as dataclasses holds what their annotations say: mistakes in types, as lines."""
+
+import dataclasses
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+
+def mistyped(value: Any, where: str) -> Iterator[str]:
+    """A line for each field of a dataclass, and of those within, that is of another type than declared."""
+    yield from wrong_fields(value, f"{where}.")
+    for field in dataclasses.fields(value):
+        inside, at = getattr(value, field.name), f"{where}.{field.name}"
+        several = isinstance(inside, tuple | list)
+        for name, item in ((f"{at}[{i}]", item) for i, item in enumerate(inside)) if several else ((at, inside),):
+            if dataclasses.is_dataclass(item):
+                yield from mistyped(item, name)
+
+
+def wrong_fields(value: Any, prefix: str) -> Iterator[str]:
+    """The same for the fields of one dataclass alone."""
+    for field in dataclasses.fields(value):
+        inside = getattr(value, field.name)
+        if not holds(inside, field.type):
+            yield f"{prefix}{field.name} = {shown(inside)}: expected {words(field.type)}{meant(inside, field.type)}"
+
+
+def holds(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; an int is a float, a list a tuple, yes and no are no numbers."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is types.UnionType:
+        return any(holds(value, each) for each in inside)
+    if origin is tuple:
+        if not isinstance(value, tuple | list):
+            return False
+        kinds = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
+        return len(kinds) == len(value) and all(map(holds, value, kinds))
+    if kind in (int, float):
+        return isinstance(value, int | kind) and not isinstance(value, bool)
+    return kind is Any or isinstance(value, origin or kind)
+
+
+def shown(value: Any) -> str:
+    """A value in a few characters; of a dataclass, whose text is long, the name."""
+    if isinstance(value, tuple | list) and any(map(dataclasses.is_dataclass, value)):
+        return f"({', '.join(map(shown, value))})"
+    return type(value).__name__ if dataclasses.is_dataclass(value) else f"{value!r:.80}"
+
+
+def words(kind: Any) -> str:
+    """An annotated type as a message has it: `a tuple of str`, `float or None`."""
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is types.UnionType:
+        return " or ".join(map(words, inside))
+    if origin is tuple:
+        return f"a tuple of {words(inside[0])}" if inside[-1] is Ellipsis else f"({', '.join(map(words, inside))})"
+    if origin:
+        return "a dict" if issubclass(origin, Mapping) else origin.__name__
+    return "None" if kind is types.NoneType else getattr(kind, "__name__", str(kind))
+
+
+def meant(value: Any, kind: Any) -> str:
+    """The tuple of one that a value without its comma was meant to be."""
+    if get_origin(kind) is not tuple or isinstance(value, tuple | list) or not holds((value,), kind):
+        return ""
+    return f"; did you mean ({shown(value)},)?"
