@@ -39,7 +39,7 @@ def start(program: Program, values: dict, arrays):
         return seen["loss"], seen
 
     (_, seen), grads = jax.value_and_grad(loss, has_aux=True)(params["stack"])
-    return params, batch, grads, seen | by_leaf(params["stack"], grads)
+    return params, batch, grads, seen | (by_leaf(params["stack"], grads) if program.config.probe.start else {})
 
 
 def measure(look: Callable, program: Program, seed: int, params: dict, grads: dict, features) -> dict[str, np.ndarray]:
@@ -117,19 +117,21 @@ def by_leaf(stack: dict, grads: dict) -> dict[str, jax.Array]:
 
 
 def look(program: Program, values: dict, batch: dict, params: dict) -> dict[str, jax.Array]:
-    """What is seen of one forward pass: loss, features, statistics of stream and attention, a sample of the logits."""
+    """What is seen of one forward pass: loss and features; with probe.start a sample of the logits and statistics of
+    the stream too; with it or probe.scales those of attention."""
+    asked = program.config.probe
     logits, sown = train.apply(program, params, values, batch, mutable=["probes"])
-    sown = sown["probes"]
+    sown, flat = sown["probes"], logits.reshape(-1)
     (features,) = sown["head"]["features"]
-    flat = logits.reshape(-1)
     runs = [sown["stack"][f"segment_{i}"] for i in range(len(blocks(program.config.model)))]
-    return {
+    found = {
         "loss": losses.nll(logits, batch["targets"].reshape(-1)).mean(),
         "features": features / jnp.maximum(jnp.sqrt(jnp.mean(jnp.square(features), axis=-1, keepdims=True)), 1e-30),
-        "logits": flat[:: max(1, flat.size // SAMPLE)][:SAMPLE],
-        **of_stream(program, runs, batch["inputs"].shape[0]),
-        **of_attention(runs),
     }
+    if asked.start:
+        found["logits"] = flat[:: max(1, flat.size // SAMPLE)][:SAMPLE]
+        found |= of_stream(program, runs, batch["inputs"].shape[0])
+    return found | (of_attention(runs) if asked.start or asked.scales else {})
 
 
 def of_stream(program: Program, runs: list[dict], num_sequences: int) -> dict[str, jax.Array]:

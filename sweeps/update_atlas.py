@@ -70,7 +70,6 @@ def get_config():
     c.data.seq_len = 16
     c.train.batch_size = 4
     c.train.steps = 0
-    c.probe.start = True
     c.probe.update = True
     return c
 

@@ -24,6 +24,7 @@ SETTING = {
     "model.norm.bias": False,
     "data.vocab_size": 64,
     "data.seq_len": 16,
+    "probe.start": True,
     "probe.update": True,
     "probe.draws": 1,
 }

@@ -17,10 +17,14 @@ PRE = {
     "model.num_layers": 5,
     "model.segments": SEGMENTS,
     "data.name": "uniform",
+    "probe.start": True,
     "probe.update": True,
     "probe.scales": True,
 }
-SANDWICH = {"model.wiring": "sandwich", "model.num_heads": 1, "data.name": "uniform", "probe.scales": True}
+SANDWICH = {
+    **{"model.wiring": "sandwich", "model.num_heads": 1, "data.name": "uniform"},
+    **{"probe.start": True, "probe.scales": True},
+}
 LAYERS = [("segment_0", 0, 4), ("segment_0", 0, 4), ("segment_0", 1, 4), ("segment_0", 1, 4), ("segment_1", 0, 2)]
 
 
