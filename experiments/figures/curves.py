@@ -62,10 +62,10 @@ def _curve(arm: Arm, by_cell: Mapping[str, pd.DataFrame], metric: str, smooth: f
 
 def _band(seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and half-width of the pointwise t interval, [T]; NaN where a seed has no value, half 0 for one seed."""
-    n, mean = len(seeds), seeds.mean(axis=0)
-    if n == 1:
-        return mean, np.zeros_like(mean)
-    return mean, special.stdtrit(n - 1, (1 + LEVEL) / 2) * seeds.std(axis=0, ddof=1) / np.sqrt(n)
+    n = len(seeds)
+    with np.errstate(invalid="ignore"):  # an infinite value leaves no band
+        mean, sd = seeds.mean(axis=0), seeds.std(axis=0, ddof=1) if n > 1 else np.zeros(seeds.shape[1])
+    return mean, special.stdtrit(n - 1, (1 + LEVEL) / 2) * sd / np.sqrt(n) if n > 1 else sd
 
 
 def ema(values: np.ndarray, decay: float) -> np.ndarray:
