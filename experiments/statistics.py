@@ -76,7 +76,8 @@ def estimate(values: Iterable[float], level: float = LEVEL) -> Estimate:
     mean = float(x.mean()) if n else math.nan
     if n < 2:
         return Estimate(mean, math.nan, n, math.nan, math.nan)
-    sd = float(x.std(ddof=1))
+    with np.errstate(invalid="ignore"):  # an infinite value leaves no spread
+        sd = float(x.std(ddof=1))
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
     return Estimate(mean, sd, n, mean - half, mean + half)
 

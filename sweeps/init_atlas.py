@@ -5,7 +5,7 @@ paper     On Layer Normalization in the Transformer Architecture (Xiong et al. 2
 command   python -m experiments.launch --config=sweeps/init_atlas.py --size=full --workdir=runs/init_atlas
 smoke     8 cells
 quick     120 cells, 24 programs
-full      270 cells, 54 programs, a minute on 2 cores with nothing compiled yet
+full      378 cells, 54 programs, a minute on 2 cores with nothing compiled yet
 setting   width 64, 4 heads, ReLU, no positions, no bias, norms that learn nothing, Xavier-normal kernels, embedding
           N(0, 1), head N(0, 1/D), 4 sequences of 16 random tokens and targets; nothing is trained
 expect    Pre-LN's last gradient shrinks as L^-1/2 and Post-LN's does not; Pre-LN's stream grows, sandwich's by one per
@@ -42,7 +42,7 @@ QUICK = ("post", "residual", "deepnorm", "keel", "pre", "layernorm-scaling", "sa
 SIZES = {
     "smoke": {"arms": [("post", None), ("pre", None)], "depths": [2, 6], "seeds": 2},
     "quick": {"arms": [arm for arm in ARMS if arm[0] in QUICK], "depths": [2, 8, 32], "seeds": 5},
-    "full": {"arms": list(ARMS), "depths": [2, 8, 32], "seeds": 5},
+    "full": {"arms": list(ARMS), "depths": [2, 8, 32], "seeds": 7},
 }
 THEORY = {
     "power of L: last gradient": {"Post-LN": "0", "Pre-LN": "-1/2", "DeepNorm": "-1/2", "KEEL": "-1"},
