@@ -4,8 +4,8 @@ paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), figure 5; Admin (Liu et 
           CompleteP (Dey et al. 2025, arXiv 2505.01618), table 1: three arguments for depth, in one table
 command   python -m experiments.launch --config=sweeps/update_atlas.py --size=full --workdir=runs/update_atlas
 smoke     8 cells
-quick     150 cells, 30 programs
-full      255 cells, 51 programs, a minute on 2 cores with nothing compiled yet
+quick     120 cells, 24 programs
+full      225 cells, 45 programs, a minute on 2 cores with nothing compiled yet
 setting   as in sweeps/init_atlas.py; the step moves the blocks alone, the output is the normalised features of the head
 expect    DeepNorm's SGD step does not depend on the depth and Post-LN's explodes; under Adam DeepNorm's grows as L^1/2,
           and KEEL's, its GLM variant's and that of 1/S branches do not grow; noise: Post-LN L, Pre-LN and Admin log L
@@ -35,7 +35,6 @@ ARMS = {  # (wiring, init) -> (family, how it reads)
     ("none", "t-fixup"): ("no norm", "T-Fixup"),
 }
 QUICK = ("post", "admin", "deepnorm", "deepnorm-glm", "keel", "pre", "inverse-depth")
-LOGARITHMIC = ("post", "admin", "pre")  # whose noise ADM-1 tells apart, at five depths
 SIZES = {
     "smoke": {"arms": [("post", None), ("deepnorm", None)], "depths": [2, 6], "seeds": 2},
     "quick": {"arms": [arm for arm in ARMS if arm[0] in QUICK], "depths": [2, 8, 32], "seeds": 5},
@@ -76,17 +75,10 @@ def get_config():
 
 def get_hyper(hyper, size):
     seeds = range(size["seeds"])
-    arms = [{"arm": ARMS[arm][1], WIRING: arm[0], INIT: arm[1]} for arm in size["arms"]]
-    few = [arm for arm in arms if arm[WIRING] in LOGARITHMIC and arm[INIT] is None]
-    between = [4, 16] if len(size["depths"]) > 2 else []
     return hyper.product(
         [
-            hyper.chainit(
-                [
-                    hyper.product([arms, hyper.sweep(DEPTH, size["depths"])]),
-                    hyper.product([few, hyper.sweep(DEPTH, between)]),
-                ]
-            ),
+            [{"arm": ARMS[arm][1], WIRING: arm[0], INIT: arm[1]} for arm in size["arms"]],
+            hyper.sweep(DEPTH, size["depths"]),
             hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
         ]
     )
