@@ -4,7 +4,7 @@ paper     The Curse of Depth (Sun et al. 2025, arXiv 2502.05795), table 1 and it
           Mix-LN (Li et al. 2024, arXiv 2412.13795); Attention Residuals (Kimi Team 2026, arXiv 2603.15031)
 command   python -m experiments.launch --config=sweeps/deep_layers.py --workdir=runs/deep_layers
 smoke     4 cells in 2 programs, 30 seconds
-quick     80 cells in 8 programs, without Attention Residuals, 12 minutes on 2 cores
+quick     80 cells in 8 programs, without Attention Residuals, 14 minutes on 2 cores that had other work too
 full      270 cells in 9 programs, 7 hours on 2 cores
 setting   24 layers of width 32 read bytes of the King James Bible, RMSNorm as in the papers; the same kernels to start
           with (Xavier), but for DeepNorm, which has its own, and for Pre-LN with the writers times 1/√S as in GPT-2

@@ -4,7 +4,8 @@ paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), table 1, in miniature: r
           columns; constant learning rate from the first step, no warm-up
 command   python -m experiments.launch --config=sweeps/deepnet_depth.py --workdir=runs/deepnet_depth [--size=NAME]
 smoke     8 cells, 2 programs: the machinery, no verdict
-quick     15 placements x 3 depths x 3 learning rates x 5 seeds = 675 cells, 45 programs, at most 25 minutes on 2 cores (measured beside other work)
+quick     15 placements x 3 depths x 3 learning rates x 5 seeds = 675 cells, 45 programs;
+          25 minutes on 2 cores that had other work too
 full      25 placements x 5 depths x 3 learning rates x 5 seeds = 1,875 cells, 2 hours on 2 cores
 expect    Post-LN is stuck at the unigram entropy from 12 layers on, not at 6, and SmallInit only delays it to 24;
           DeepNorm, KEEL, Pre-LN and its kin and ReZero train at every depth. Admin has no warm-up here, for which it

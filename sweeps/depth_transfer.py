@@ -4,7 +4,7 @@ paper     CompleteP (Dey et al. 2025, arXiv 2505.01618), figure 1, in miniature;
           2310.02244; Bordelon et al. 2023, arXiv 2309.16620)
 command   python -m experiments.launch --config=sweeps/depth_transfer.py --workdir=runs/depth_transfer
 smoke     12 cells in 4 programs, 40 seconds
-quick     216 cells in 12 programs, 12 minutes on 2 cores
+quick     216 cells in 12 programs, an estimated 12 minutes on 2 cores
 full      540 cells in 15 programs, 12 hours on 2 cores
 setting   Pre-LN with the branch times (L/3)^-α: α = 0 is the standard parametrisation, 1/2 depth-muP (its learning rate
           in the blocks times (L/3)^-1/2), 1 CompleteP. At 3 layers all are the same model

@@ -5,7 +5,7 @@ paper     Attention Is All You Need (Vaswani et al. 2017, arXiv 1706.03762), tab
           arXiv 1905.10650)
 command   python -m experiments.launch --config=sweeps/heads.py --workdir=runs/heads
 smoke     4 cells in 4 programs, 30 seconds
-quick     170 cells in 12 programs, 12 minutes on 2 cores
+quick     170 cells in 12 programs, 14 minutes on 2 cores that had other work too
 full      265 cells in 14 programs, 40 minutes on 2 cores
 task      lookups: the next token is a function of the tokens two and three places back, which must be found at once
           and told apart. Of the entropy, progress is 0 at the unigrams and 1 at the best possible model

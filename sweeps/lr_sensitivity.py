@@ -5,7 +5,7 @@ paper     Small-scale proxies for large-scale Transformer training instabilities
           arXiv 2110.09456)
 command   python -m experiments.launch --config=sweeps/lr_sensitivity.py --workdir=runs/lr_sensitivity
 smoke     12 cells in 2 programs, 15 seconds
-quick     490 cells in 12 programs, 12 minutes on 2 cores
+quick     490 cells in 12 programs, 10 minutes on 2 cores that had other work too
 full      1190 cells in 32 programs, 30 minutes on 2 cores
 measured  learning-rate sensitivity = mean over the grid of learning rates of min(loss, loss before training), minus
           the least of them, per seed: 0 for an arm that no learning rate hurts. Adam with a warm-up of 5 % of the

@@ -4,7 +4,7 @@ paper     Attention Residuals (Kimi Team 2026, arXiv 2603.15031), its ablation; 
           arXiv 2409.19606); mHC (Xie et al. 2025, arXiv 2512.24880); DenseFormer, DLCL, ResFormer, ResiDual, Siamese
 command   python -m experiments.launch --config=sweeps/multi_stream.py --workdir=runs/multi_stream
 smoke     6 cells in 3 programs, 30 seconds
-quick     140 cells in 14 programs, 12 minutes on 2 cores
+quick     140 cells in 14 programs, an estimated 12 minutes on 2 cores
 full      420 cells in 14 programs, 10 hours on 2 cores
 setting   12 layers (full: 24) of width 32 (full: 64) read bytes of the King James Bible, RMSNorm, Xavier kernels
 expect    Differences of hundredths of a nat; the published ones are of 1 or 2 % at a million times the work. Most

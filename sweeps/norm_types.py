@@ -5,7 +5,7 @@ paper     Do Transformer Modifications Transfer? (Narang et al. 2021, arXiv 2102
           2025, arXiv 2503.10622); Derf (Chen et al. 2025, arXiv 2512.10938)
 command   python -m experiments.launch --config=sweeps/norm_types.py --workdir=runs/norm_types
 smoke     3 cells in 3 programs, 20 seconds
-quick     315 cells in 21 programs, 11 minutes on 2 cores
+quick     315 cells in 21 programs, 5 minutes on 2 cores that had other work too
 full      315 cells in 21 programs, 3 hours on 2 cores
 arms      9 norms before the sublayer and after the addition; no norm at all, alone and with the gains of ReZero and
           with Fixup. ReZero has no place for a norm here, so the paper's two rows of ReZero with one are not run

@@ -3,7 +3,8 @@
 paper     CaiT (Touvron et al. 2021, arXiv 2103.17239), table 1, in miniature; with the factors 1/√S and 1/S beside
 command   python -m experiments.launch --config=sweeps/residual_scaling.py --workdir=runs/residual_scaling [--size=NAME]
 smoke     4 cells, 2 programs: the machinery, no verdict
-quick     9 scalings x 3 depths x 4 learning rates x 3 seeds = 324 cells, 27 programs, 6 minutes on 2 cores
+quick     9 scalings x 3 depths x 4 learning rates x 3 seeds = 324 cells, 27 programs, 8 minutes
+          on 2 cores that had other work too
 full      9 scalings x 5 depths x 4 learning rates x 5 seeds = 900 cells, an hour on 2 cores
 rows      "0.1 branch", a gain of 0.1, stands for CaiT's scalar per sublayer, which starts at ε and is learned
 expect    all train; Pre-LN and what scales its branches are close together, what has no norm is behind them
