@@ -130,7 +130,7 @@ def get_figure():
         panels=(
             Panel("layer_loss", title="loss of deleting one layer"),
             Panel("angle", log_y=True, title="angle between a layer's input and output, in π"),
-            Panel("stream", log_y=True, title="mean square of the stream before training"),
+            Panel("stream", log_y=True, title="stream before training"),
         ),
         lines=(WIRING, INIT),
         title="Who uses the deep layers?",
