@@ -1,5 +1,6 @@
 """The launcher from the outside: a sweep runs, runs no more, survives kills; mistakes are lines and write nothing."""
 
+import functools
 import json
 import signal
 import subprocess
@@ -75,7 +76,10 @@ def cells_of(workdir):
 
 def start(path, workdir):
     command = [sys.executable, "-m", "experiments.launch", f"--config={path}", f"--workdir={workdir}", "--lanes=1"]
-    return subprocess.Popen(command, cwd=tiny.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # a shell has its background jobs, such as a nightly run of these tests, ignore Ctrl-C
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, cwd=tiny.ROOT, text=True, preexec_fn=listen, **pipes)
 
 
 def wait_for_cell(process):
