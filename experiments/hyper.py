@@ -5,6 +5,7 @@ fixed(name, value)       an axis of one value
 product([a, b, ...])     every combination
 zipit([a, b, ...])       in step; lengths equal
 chainit([a, b, ...])     one after the other
+seeds(count)             seed.init and seed.data in step, from 0
 
 Beside fields a dict may hold "arm": the name under which tables and claims speak of what these cells have in common.
 """
@@ -45,6 +46,11 @@ def zipit(sweeps: Sequence[Sweep]) -> Sweep:
 def chainit(sweeps: Sequence[Sweep]) -> Sweep:
     """One sweep after the other."""
     return list(itertools.chain.from_iterable(sweeps))
+
+
+def seeds(count: int) -> Sweep:
+    """So many repetitions: the initial parameters and the order of the data change together."""
+    return [{"seed.init": seed, "seed.data": seed} for seed in range(count)]
 
 
 def merge(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def get_hyper(hyper):
             hyper.sweep("model.norm.kind", ["layernorm", "rmsnorm"]),
             hyper.sweep("model.num_layers", [4, 12, 24]),
             hyper.sweep("optim.learning_rate", [1e-3, 3e-3]),
-            hyper.zipit([hyper.sweep("seed.init", range(2)), hyper.sweep("seed.data", range(2))]),
+            hyper.seeds(2),
         ]
     )
 

@@ -66,13 +66,12 @@ def get_config(size):
 
 
 def get_hyper(hyper, size):
-    seeds = range(size["seeds"])
     return hyper.product(
         [
             hyper.sweep(WIRING, size["wirings"]),
             hyper.sweep(DEPTH, size["depths"]),
             hyper.sweep(RATE, size["rates"]),
-            hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
+            hyper.seeds(size["seeds"]),
         ]
     )
 

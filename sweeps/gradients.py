@@ -31,7 +31,7 @@ def get_hyper(hyper):
             hyper.sweep("model.wiring", ["none", "post", "pre"]),
             hyper.sweep("model.gains.skip", [0.0, 1.0]),
             hyper.sweep("optim.learning_rate", [3e-4, 1e-3, 3e-3]),
-            hyper.zipit([hyper.sweep("seed.init", range(3)), hyper.sweep("seed.data", range(3))]),
+            hyper.seeds(3),
         ]
     )
 

@@ -35,7 +35,7 @@ def get_hyper(hyper):
             hyper.sweep("model.num_heads", HEADS),
             hyper.sweep("model.head_dim", [None, 16]),
             hyper.sweep("optim.learning_rate", [1e-2, 2e-2, 4e-2]),
-            hyper.zipit([hyper.sweep("seed.init", range(3)), hyper.sweep("seed.data", range(3))]),
+            hyper.seeds(3),
         ]
     )
 

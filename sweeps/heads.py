@@ -69,7 +69,7 @@ def get_config(size):
 
 
 def get_hyper(hyper, size):
-    seeds = hyper.zipit([hyper.sweep(name, range(size["seeds"])) for name in ("seed.init", "seed.data")])
+    seeds = hyper.seeds(size["seeds"])
     at_width = hyper.product([hyper.sweep(HEADS, size["heads"]), hyper.fixed(HEAD_DIM, None)])
     of_16 = hyper.product([hyper.sweep(HEADS, size["of_16"]), hyper.fixed(HEAD_DIM, 16)])
     counts = hyper.product([hyper.chainit([at_width, of_16]), hyper.sweep(RATE, size["rates"])])

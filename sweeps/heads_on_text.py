@@ -27,7 +27,7 @@ def get_hyper(hyper):
         [
             hyper.sweep("model.num_heads", [1, 2, 4, 8, 16, 32]),
             hyper.sweep("optim.learning_rate", [1e-2, 2e-2, 4e-2, 8e-2]),
-            hyper.zipit([hyper.sweep("seed.init", range(5)), hyper.sweep("seed.data", range(5))]),
+            hyper.seeds(5),
         ]
     )
 

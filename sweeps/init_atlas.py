@@ -80,9 +80,7 @@ def get_hyper(hyper, size):
         [
             [{"arm": ARMS[arm][1], WIRING: arm[0], INIT: arm[1]} for arm in size["arms"]],
             hyper.sweep(DEPTH, size["depths"]),
-            hyper.zipit(
-                [hyper.sweep("seed.init", range(size["seeds"])), hyper.sweep("seed.data", range(size["seeds"]))]
-            ),
+            hyper.seeds(size["seeds"]),
         ]
     )
 

@@ -57,7 +57,7 @@ def get_config(size):
 def get_hyper(hyper, size):
     warmups = [share * size["steps"] for share in (0.01, 0.05, 0.1)]
     deepest = size["depths"][-1]
-    seeds = hyper.zipit([hyper.sweep(name, range(size["seeds"])) for name in ("seed.init", "seed.data")])
+    seeds = hyper.seeds(size["seeds"])
     arms = [
         hyper.product(
             [

@@ -91,12 +91,11 @@ def get_config(size):
 
 
 def get_hyper(hyper, size):
-    seeds = range(size["seeds"])
     return hyper.product(
         [
             size["arms"],
             hyper.sweep(RATE, size["rates"]),
-            hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
+            hyper.seeds(size["seeds"]),
         ]
     )
 

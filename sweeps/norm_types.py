@@ -80,7 +80,7 @@ def get_config(size):
 
 
 def get_hyper(hyper, size):
-    seeds = hyper.zipit([hyper.sweep(name, range(size["seeds"])) for name in ("seed.init", "seed.data")])
+    seeds = hyper.seeds(size["seeds"])
     norms = [(place, *norm) for place in size["places"] for norm in size["norms"]]
     without = [(wiring, *NO_NORM) for wiring in ("pre", *size["alone"])]
     arms = [dict(zip((WIRING, KIND, BIAS, ALPHA), arm, strict=True)) for arm in norms + without]

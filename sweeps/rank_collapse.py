@@ -62,9 +62,7 @@ def get_config():
 
 
 def get_hyper(hyper, size):
-    seeds = hyper.zipit(
-        [hyper.sweep("seed.init", range(size["seeds"])), hyper.sweep("seed.data", range(size["seeds"]))]
-    )
+    seeds = hyper.seeds(size["seeds"])
     return hyper.product([[{"arm": name} | BASE | PARTS[name] for name in size["parts"]], seeds])
 
 

@@ -85,13 +85,12 @@ def get_config(size):
 
 
 def get_hyper(hyper, size):
-    seeds = range(size["seeds"])
     return hyper.product(
         [
             [{"arm": arm} | dict(zip(ROW, ALL[arm], strict=True)) for arm in size["arms"]],
             hyper.sweep("model.num_layers", size["depths"]),
             hyper.sweep("optim.learning_rate", size["rates"]),
-            hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
+            hyper.seeds(size["seeds"]),
         ]
     )
 

@@ -41,7 +41,7 @@ def get_hyper(hyper):
         [
             [START | changes for changes in MODELS],
             hyper.sweep("optim.learning_rate", [3e-3, 1e-2]),
-            hyper.zipit([hyper.sweep("seed.init", range(3)), hyper.sweep("seed.data", range(3))]),
+            hyper.seeds(3),
         ]
     )
 

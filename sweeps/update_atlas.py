@@ -74,12 +74,11 @@ def get_config():
 
 
 def get_hyper(hyper, size):
-    seeds = range(size["seeds"])
     return hyper.product(
         [
             [{"arm": ARMS[arm][1], WIRING: arm[0], INIT: arm[1]} for arm in size["arms"]],
             hyper.sweep(DEPTH, size["depths"]),
-            hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
+            hyper.seeds(size["seeds"]),
         ]
     )
 

@@ -50,14 +50,13 @@ def get_config(size):
 
 
 def get_hyper(hyper, size):
-    seeds = range(size["seeds"])
     return hyper.product(
         [
             hyper.sweep("model.wiring", size["wirings"]),
             hyper.sweep("model.num_layers", size["depths"]),
             hyper.sweep("optim.warmup_steps", warmups(size)),
             hyper.sweep("optim.learning_rate", size["rates"]),
-            hyper.zipit([hyper.sweep("seed.init", seeds), hyper.sweep("seed.data", seeds)]),
+            hyper.seeds(size["seeds"]),
         ]
     )
 

@@ -37,3 +37,8 @@ def test_a_field_set_twice_is_refused(combine):
 
 def test_product_of_nothing_is_one_cell():
     assert hyper.product([]) == [{}]
+
+
+def test_seeds_are_the_two_seeds_in_step():
+    in_step = hyper.zipit([hyper.sweep("seed.init", range(3)), hyper.sweep("seed.data", range(3))])
+    assert hyper.seeds(3) == in_step
