@@ -51,7 +51,7 @@ THEORY = {
 DEPTH, WIRING, INIT = "model.num_layers", "model.wiring", "model.init"
 
 
-def within(powers, size):
+def known(powers, size):
     """What theory says of the arms of a size."""
     return {arm: power for arm, power in powers.items() if arm in {ARMS[row][1] for row in size["arms"]}}
 
@@ -101,7 +101,7 @@ def get_table(size):
         metric="grad_last",
         seeds=("seed.init", "seed.data"),
         groups={ARMS[arm][1]: ARMS[arm][0] for arm in size["arms"]},
-        theory={title: within(powers, size) for title, powers in THEORY.items()},
+        theory={title: known(powers, size) for title, powers in THEORY.items()},
         title="Before the first step: gradients and streams against depth",
     )
 

@@ -15,32 +15,19 @@ from experiments.claims import Above, Below, Claim, Greater, Quantity, Within
 from experiments.column import Column
 from experiments.figure_spec import Figure, Panel
 from experiments.table_spec import Table
-from flax_tx import config
+from sweeps.init_atlas import ARMS as ATLAS
+from sweeps.init_atlas import DEPTH, get_hyper, known
+from sweeps.init_atlas import get_config as at_start
 
-ARMS = {  # (wiring, init) -> (family, how it reads)
-    ("post", None): ("Post-LN", "Post-LN"),
-    ("b2t", None): ("Post-LN", "B2T"),
-    ("residual", None): ("Post-LN", "ResiDual"),
-    ("admin", None): ("Post-LN", "Admin"),
-    ("deepnorm", None): ("Post-LN", "DeepNorm"),
-    ("deepnorm-glm", None): ("Post-LN", "DeepNorm-GLM"),
-    ("keel", None): ("Post-LN", "KEEL"),
-    ("pre", None): ("Pre-LN", "Pre-LN"),
-    ("pre", "gpt2"): ("Pre-LN", "Pre-LN, GPT-2 init"),
-    ("sqrt-depth", None): ("Pre-LN", "1/√S branch"),
-    ("inverse-depth", None): ("Pre-LN", "1/S branch"),
-    ("layernorm-scaling", None): ("Pre-LN", "LayerNorm Scaling"),
-    ("sandwich", None): ("Pre-LN", "Sandwich, Peri-LN"),
-    ("sub-ln", None): ("Pre-LN", "Sub-LN"),
-    ("none", "t-fixup"): ("no norm", "T-Fixup"),
-}
+__all__ = ["get_hyper"]  # that of the other atlas, over the arms and depths of this one
+
+ARMS = {arm: row for arm, row in ATLAS.items() if row[1] not in ("DeepScaleLM", "OLMo 2", "no norm")}
 QUICK = ("post", "admin", "deepnorm", "deepnorm-glm", "keel", "pre", "inverse-depth")
 SIZES = {
     "smoke": {"arms": [("post", None), ("deepnorm", None)], "depths": [2, 6], "seeds": 2},
     "quick": {"arms": [arm for arm in ARMS if arm[0] in QUICK], "depths": [2, 8, 32], "seeds": 5},
     "full": {"arms": list(ARMS), "depths": [2, 8, 32], "seeds": 5},
 }
-DEPTH, WIRING, INIT = "model.num_layers", "model.wiring", "model.init"
 SGD, SIGN, NOISE = "power of L: SGD", "power of L: sign (Adam)", "power of L: noise"
 THEORY = {
     SGD: {"DeepNorm": "0"},
@@ -49,38 +36,11 @@ THEORY = {
 }
 
 
-def known(powers, size):
-    """What theory says of the arms of a size."""
-    return {arm: power for arm, power in powers.items() if arm in {ARMS[row][1] for row in size["arms"]}}
-
-
 def get_config():
-    c = config.default()
-    c.model.width = 64
-    c.model.num_heads = 4
-    c.model.activation = "relu"
-    c.model.positions = "none"
-    c.model.norm.scale = False
-    c.model.norm.bias = False
-    c.model.init_sd = 0.1
-    c.model.unroll = 1
-    c.data.name = "uniform"
-    c.data.vocab_size = 64
-    c.data.seq_len = 16
-    c.train.batch_size = 4
-    c.train.steps = 0
+    c = at_start()
+    c.probe.start = False
     c.probe.update = True
     return c
-
-
-def get_hyper(hyper, size):
-    return hyper.product(
-        [
-            [{"arm": ARMS[arm][1], WIRING: arm[0], INIT: arm[1]} for arm in size["arms"]],
-            hyper.sweep(DEPTH, size["depths"]),
-            hyper.seeds(size["seeds"]),
-        ]
-    )
 
 
 def get_table(size):
