@@ -47,6 +47,12 @@ def reports(
     return [dataclasses.replace(report, flags=tuple(flags)) for report in made]
 
 
+def with_published(workdir: str | os.PathLike) -> list[Report]:
+    """The reports of all tables, with the published numbers of those that have some. Raises: as `reports` does."""
+    specs = enumerate(tables_of(records.sweep(workdir)), start=1)
+    return [report for i, spec in specs for report in reports(workdir, table=str(i), published=spec.paper is not None)]
+
+
 def _select(specs: list[Table], wanted: str) -> Table:
     """The table of that number or title."""
     titles = [spec.title for spec in specs]

@@ -16,8 +16,8 @@ class Face:
 
     `trouble` counts seeds that went bad or are missing (`1/2 stuck`); `number` and `spread` are the mean and the half
     width of its interval, of the survivors alone when `survivors`; `verdict` compares with the baseline; `nuisance` is
-    the best value of the nuisance fields, a star at the edge of the grid; `theory` is what was expected. `quoted` is a
-    published text, and then there is nothing else.
+    the best value of the nuisance fields, a star at the edge of the grid; `theory` is what was expected. `cells` are
+    those that the number is made of. `quoted` is a published text, and then there is nothing else.
     """
 
     trouble: str = ""
@@ -28,6 +28,7 @@ class Face:
     nuisance: str = ""
     theory: str = ""
     quoted: str = ""
+    cells: tuple[str, ...] = ()
 
     @property
     def estimate(self) -> str:
@@ -60,6 +61,7 @@ def face(arm: Arm | None, report: Report, theory: str = "") -> Face:
         verdict=arm.comparison.verdict if arm.comparison else "",
         nuisance=nuisance(arm, report),
         theory=theory,
+        cells=tuple(cell for trial in arm.trials.values() for cell in trial.cells),
     )
 
 
