@@ -9,11 +9,14 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP     = python -m pip install --quiet --disable-pip-version-check --require-hashes
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
+DEBIAN  = chromium texlive-latex-recommended poppler-utils fonts-dejavu-core
+SUDO   ?= $(shell test "$$(id -u)" = 0 || echo sudo)
+
 SIZE   ?= quick
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
-.PHONY: sweep test lint results bench parity docs lock clean
+.PHONY: sweep test lint tools results bench parity docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
@@ -24,6 +27,10 @@ lint: $(STAMP)     ## style, and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+tools:             ## Debian's Chromium and LaTeX, with which some tests open pages and print tables
+	@for tool in chromium pdflatex pdftoppm; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	test -z "$$missing" || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends $(DEBIAN); }
 
 results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and write results/ anew
 	for sweep in $(FLAGSHIPS); do \
