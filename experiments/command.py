@@ -5,17 +5,25 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from flax_tx.errors import UserError
+
+PICTURES = (".png", ".pdf", ".svg")
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser with --workdir that raises UserError where argparse would print its usage and exit."""
 
-    def __init__(self, module: str, description: str):
+    def __init__(self, module: str, description: str, several: bool = False):
         super().__init__(f"python -m {module}", description=description, allow_abbrev=False)
-        self.add_argument("--workdir", required=True, help="the folder of a sweep")
+        if several:
+            self.add_argument(
+                "--workdir", required=True, action="append", help="the folder of a sweep; may be repeated"
+            )
+        else:
+            self.add_argument("--workdir", required=True, help="the folder of a sweep")
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
@@ -29,6 +37,12 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"{str(path)!r}: cannot write there ({error.strerror})") from None
+
+
+def picture_path(out: Path | None) -> None:
+    """Raises: UserError for a name that says no format of pictures."""
+    if out is not None and out.suffix not in PICTURES:
+        raise UserError(f"out {str(out)!r}: expected a name that ends in {', '.join(PICTURES)}")
 
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:

@@ -71,3 +71,8 @@ def count(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.3g}"
+
+
+def printable(text: str) -> str:
+    """Text that a terminal takes for text: control characters are boxes, white space is a space."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))

@@ -17,9 +17,9 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from experiments.labels import key
 from flax_tx.errors import UserError, nearest
 
+T = TypeVar("T")
 SCHEMA = 1
 STATUSES = ("done", "stuck", "diverged", "failed")
 MISSING = "missing"
@@ -221,6 +222,13 @@ def load_probes(workdir: str | os.PathLike, ids: Iterable[str] | None = None) ->
     return _load_parquet(workdir, ids, "probes.parquet", ("cell", "quantity", "index", "head", "value"))
 
 
+def recorded(workdir: str | os.PathLike, name: str) -> list[str]:
+    """The columns of a Parquet record, of all cells that have a result together."""
+    paths = (cell_dir(workdir, cell) / name for cell in finished(workdir, sweep(workdir)["cells"]))
+    columns = [_of_parquet(path, lambda file: file.schema_arrow.names) for path in sorted(paths) if path.is_file()]
+    return list(dict.fromkeys(column for names in columns for column in names))
+
+
 def _load_parquet(
     workdir: str | os.PathLike, ids: Iterable[str] | None, name: str, empty: tuple[str, ...] = ("cell", "step")
 ) -> pd.DataFrame:
@@ -235,9 +243,13 @@ def _load_parquet(
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
+    return _of_parquet(path, lambda file: file.read().to_pandas())
+
+
+def _of_parquet(path: Path, what: Callable[[pq.ParquetFile], T]) -> T:
     try:
         with pq.ParquetFile(path) as file:
-            return file.read().to_pandas()
+            return what(file)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: unreadable ({reason}); remove the cell's folder, then launch again") from None

@@ -49,8 +49,10 @@ def reports(
 
 def with_published(workdir: str | os.PathLike) -> list[Report]:
     """The reports of all tables, with the published numbers of those that have some. Raises: as `reports` does."""
-    specs = enumerate(tables_of(records.sweep(workdir)), start=1)
-    return [report for i, spec in specs for report in reports(workdir, table=str(i), published=spec.paper is not None)]
+    specs = tables_of(records.sweep(workdir))
+    numbers = range(1, len(specs) + 1) if len(specs) > 1 else [None]
+    chosen = ((number and str(number), spec.paper is not None) for number, spec in zip(numbers, specs, strict=True))
+    return [report for number, published in chosen for report in reports(workdir, table=number, published=published)]
 
 
 def _select(specs: list[Table], wanted: str) -> Table:

@@ -11,8 +11,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from experiments.figure_spec import INDEX, Figure
 from experiments.figures import squares
-from experiments.figures.drawing import GREY, plain
+from experiments.figures.page import GREY
 from experiments.figures.series import Drawn, Line
+from experiments.figures.text import plain
 from experiments.labels import pairs, say, short_names
 from experiments.metrics import METRICS
 from experiments.tables.caption import unit

@@ -85,7 +85,7 @@ def read(workdir: str | os.PathLike, figure: Figure) -> list[Drawn]:
 
 
 def _panel(workdir: str | os.PathLike, where: str, spec: Table, panel: Panel) -> Drawn:
-    fixed = {name: {say(key(value))} for name, value in panel.at.items()}
+    fixed = {name: (key(value),) for name, value in panel.at.items()}
     known = panel.y in METRICS
     report = assemble(workdir, panel.y if known else "params", spec=spec, where=fixed)  # any cell has parameters
     _unmixed(where, report)

@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from experiments.figure_spec import Figure
-from experiments.figures.drawing import plain
 from experiments.figures.series import Drawn
+from experiments.figures.text import plain
 from experiments.labels import say, short_names
 from experiments.metrics import METRICS
 

@@ -12,18 +12,18 @@ import pandas as pd
 from scipy import special
 
 from experiments import records
-from experiments.figures.curves import CURVES
-from experiments.figures.drawing import NAMES
+from experiments.figures.curves import X_AXES
 from experiments.labels import key, say, short_names
 from experiments.statistics import LEVEL
 from experiments.table_spec import Table
 from experiments.tables.caption import unit
 from experiments.tables.trials import columns_of
+from experiments.traces import PER_STEP
 from flax_tx.config import knobs
 
 LARGEST = 6_000_000  # numbers of layers that a page holds; beyond that it holds those of the last chunk alone
 ENTROPIES = (("unigram_loss", "unigram entropy"), ("floor_loss", "entropy rate"), ("bigram_loss", "bigram loss"))
-COSTS = {"tokens": "tokens", "flops": "flops_per_step", "seconds": "seconds_per_step"}  # of a step
+LOSSES = ("val_loss", "final_train_loss")
 
 
 class Numbers:
@@ -47,17 +47,18 @@ class Numbers:
 
 def payload(workdir: str | os.PathLike, manifest: Mapping, frame: pd.DataFrame, spec: Table) -> dict[str, Any]:
     """Everything as one object that JSON can say; a cell is its position in `cells`."""
-    axes, numbers = axes_of(manifest, frame, spec), Numbers()
+    axes, numbers, curves = axes_of(manifest, frame, spec), Numbers(), records.load_metrics(workdir, frame.index)
     return {
         "name": manifest["name"],
         "seeds": [i for i, axis in enumerate(axes) if axis["field"] in spec.seeds],
         "colour": next((i for i, axis in enumerate(axes) if axis["field"] in spec.rows), 0),
         "axes": axes,
-        "cells": cells_of(frame, axes),
-        "metrics": [metric(manifest, name) for name in CURVES],
+        "cells": cells_of(frame, axes, curves),
+        "x": [{"name": name, "label": axis.label} for name, axis in X_AXES.items()],
+        "metrics": [metric(manifest, name) for name in PER_STEP],
         "references": references(manifest),
         "student": [float(special.stdtrit(n, (1 + LEVEL) / 2)) for n in range(1, 101)],
-        "curves": curves_of(workdir, frame, numbers),
+        "curves": curves_of(frame, curves, numbers),
         "layers": layers_of(workdir, frame, numbers),
         "configs": configs_of(frame),
         "numbers": numbers.packed(),
@@ -66,10 +67,10 @@ def payload(workdir: str | os.PathLike, manifest: Mapping, frame: pd.DataFrame, 
 
 def metric(manifest: Mapping, name: str) -> dict[str, Any]:
     """A column of metrics.parquet as the page names it; what spans decades is drawn so at first."""
-    loss = name == "train_loss"
+    loss, words = name == "train_loss", PER_STEP[name]
     return {
         "name": name,
-        "label": f"{NAMES[name]} ({unit(manifest, 'final_train_loss')})" if loss else NAMES[name],
+        "label": f"{words} ({unit(manifest, 'final_train_loss')})" if loss else words,
         "log": name == "grad_norm",
         "entropies": loss,
     }
@@ -89,21 +90,18 @@ def axes_of(manifest: Mapping, frame: pd.DataFrame, spec: Table) -> list[dict[st
     return [*axes, {"field": "status", "name": "status", "values": known, "of": of}]
 
 
-def cells_of(frame: pd.DataFrame, axes: Sequence[Mapping]) -> list[dict[str, Any]]:
-    """Per cell its id, what it is in words, how it ended, and what a step of it cost; null where that is unknown."""
-    size = [name for name in ("train.batch_size", "data.seq_len") if name in frame]
-    steps = frame["train.steps"].astype(float)
-    costs = frame.assign(
-        tokens=frame[size].astype(float).prod(axis=1), seconds_per_step=frame.train_seconds / steps.where(steps > 0)
-    )
-    columns = {**COSTS, "val_loss": "val_loss", "final_train_loss": "final_train_loss"}
-    rows = costs[list(columns.values())].astype(float).to_numpy()
-    words = (
-        ", ".join(f"{axis['name']}={axis['values'][axis['of'][i]]}" for axis in axes[:-1]) for i in range(len(frame))
-    )
+def cells_of(frame: pd.DataFrame, axes: Sequence[Mapping], curves: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per cell its id, what it is in words, how it ended, its losses, and how far a step goes along each x axis."""
+    steps = curves.groupby("cell")["step"].max() if len(curves) else {}
     return [
-        {"id": cell, "words": text, "status": status} | dict(zip(columns, row.tolist(), strict=True))
-        for cell, text, status, row in zip(frame.index, words, frame.status, rows, strict=True)
+        {
+            "id": cell,
+            "words": ", ".join(f"{axis['name']}={axis['values'][axis['of'][i]]}" for axis in axes[:-1]),
+            "status": row["status"],
+            **{name: row[name] for name in LOSSES},
+            "length": {name: axis.length(row, steps[cell]) for name, axis in X_AXES.items()} if cell in steps else {},
+        }
+        for i, (cell, row) in enumerate(frame.to_dict("index").items())
     ]
 
 
@@ -116,13 +114,12 @@ def references(manifest: Mapping) -> list[dict[str, Any]]:
     return [one for i, one in enumerate(found) if one not in found[:i]]
 
 
-def curves_of(workdir: str | os.PathLike, frame: pd.DataFrame, numbers: Numbers) -> dict[str, Any]:
+def curves_of(frame: pd.DataFrame, curves: pd.DataFrame, numbers: Numbers) -> dict[str, Any]:
     """Steps and metrics of all cells behind one another; `length` is by cell, 0 where there is no curve."""
-    loaded = records.load_metrics(workdir, frame.index)
-    lengths = loaded["cell"].value_counts() if len(loaded) else {}
+    lengths = curves["cell"].value_counts() if len(curves) else {}
     return {
         "length": [int(lengths.get(cell, 0)) for cell in frame.index],
-        "columns": {name: numbers.add(loaded.get(name, ())) for name in ("step", *CURVES)},
+        "columns": {name: numbers.add(curves.get(name, ())) for name in ("step", *PER_STEP)},
     }
 
 

@@ -14,7 +14,7 @@ function options(select, pairs, chosen) {
 
 function buildControls() {
   options(element("metric"), payload.metrics.map((one) => [one.name, one.label]), metric().name);
-  options(element("x"), Object.entries(X).map(([name, [label]]) => [name, label.split(",")[0]]), state.x);
+  options(element("x"), payload.x.map(({ name, label }) => [name, label.split(" (")[0]]), state.x);
   options(element("colour"), axes.map((axis) => [axis.field, axis.name]), colourAxis().field);
   element("smooth").value = state.smooth;
   element("metric").onchange = (event) => choose({ metric: event.target.value, log: null });

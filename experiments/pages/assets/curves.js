@@ -1,11 +1,5 @@
 // The curves of the cells that are shown, or their means over seeds with a 95 % t band.
 
-const X = {
-  step: ["step", () => 1],
-  tokens: ["tokens", (cell) => cell.tokens],
-  flops: ["FLOPs", (cell) => cell.flops],
-  seconds: ["seconds of training, at the mean time of a step", (cell) => cell.seconds],
-};
 const MARKS = { diverged: "x", stuck: "square" };
 
 function metric() {
@@ -17,14 +11,14 @@ function isLog() {
 }
 
 function lineOf(i) {
-  const scale = X[state.x][1](cells[i]);
-  const xs = scale === null ? new Float32Array(0) : curve(i, "step").map((step) => step * scale);
-  return { cells: [i], xs, ys: scale === null ? xs : smoothed(curve(i, metric().name), state.smooth) };
+  const length = cells[i].length[state.x] ?? NaN;
+  const xs = curve(i, "step").map((step) => step * length);
+  return { cells: [i], xs, ys: smoothed(curve(i, metric().name), state.smooth) };
 }
 
 function drawCurves() {
-  const shown = view.shown.filter((i) => curveLength[i]), lines = shown.map(lineOf).filter((line) => line.xs.length);
-  const means = state.mean ? groupsOf(lines).map(meanOf) : [], axis = colourAxis();
+  const lines = view.shown.filter((i) => curveLength[i]).map(lineOf), axis = colourAxis();
+  const means = state.mean ? groupsOf(lines).map(meanOf) : [];
   const colour = (line) => hue(axis.of[line.cells[0]]);
   const drawn = [
     ...lines.map((line) => ({ ...line, width: state.mean ? 0.6 : 1.1, alpha: state.mean ? 0.35 : 0.8 })),
@@ -43,11 +37,14 @@ function drawCurves() {
   placeCurves(drawn);
 }
 
+// The lines that differ in their seed alone; none where a seed failed: its arm has no mean but of survivors.
 function groupsOf(lines) {
   const others = axes.slice(0, -1).filter((_, i) => !payload.seeds.includes(i)), groups = new Map();
+  const place = (i) => others.map((axis) => axis.of[i]).join(" ");
+  const failed = new Set(view.shown.filter((i) => cells[i].status === "failed").map(place));
   for (const line of lines) {
-    const place = others.map((axis) => axis.of[line.cells[0]]).join(" ");
-    groups.set(place, [...(groups.get(place) ?? []), line]);
+    const at = place(line.cells[0]);
+    if (!failed.has(at)) groups.set(at, [...(groups.get(at) ?? []), line]);
   }
   return [...groups.values()];
 }
@@ -93,7 +90,7 @@ function placeCurves(lines) {
   const late = lines.flatMap((line) => Array.from(line.ys.subarray(Math.floor(line.ys.length / 10))))
     .filter((y) => Number.isFinite(y) && (!log || y > 0));
   plot.left[0].axis_label = metric().label;
-  plot.below[0].axis_label = X[state.x][0];
+  plot.below[0].axis_label = payload.x.find((one) => one.name === state.x).label;
   setScale(plot, log);
   for (const name of [0, 1, 2, 3]) {
     const one = entropies[name];

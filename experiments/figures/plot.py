@@ -1,0 +1,247 @@
+"""Everything that a picture of curves says, on paper or in a terminal, before it is drawn."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, groupby
+
+import numpy as np
+
+from experiments import overlay, traces, view
+from experiments.figures.curves import X_AXES, Curve, cells_of, curves, differing
+from experiments.labels import pairs, short_names
+from experiments.metrics.cells import describe
+from experiments.statistics import Estimate, estimate, noise_floor
+from experiments.tables.arms import Report, table_of
+from experiments.tables.caption import unit
+from experiments.tables.faces import nuisance, title
+from experiments.traces import Trace
+from experiments.view import Line, View
+from flax_tx.errors import UserError, nearest, together
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A loss that needs no model of the text, to hold curves against."""
+
+    field: str
+    name: str
+    dash: tuple
+
+
+REFERENCES = (
+    Reference("unigram_loss", "unigram entropy", (0, (6, 3))),
+    Reference("floor_loss", "entropy rate H*", (0, (1, 2))),
+    Reference("bigram_loss", "bigram loss", (0, (1, 2))),  # where the entropy rate is unknown
+)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The noise floor of a sweep: pooled SD over seeds of the ends of `of`'s curves, and where they end in a panel."""
+
+    sweep: str
+    of: str
+    sd: float
+    dof: int
+    levels: dict[tuple, float]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """What to draw: the arms, their curves, and how the axes are scaled."""
+
+    view: View
+    trace: Trace
+    smooth: float
+    x: str
+    log_x: bool
+    log_y: bool
+    curves: list[Curve]
+
+    @property
+    def lines(self) -> list[Line]:
+        """The entries of the legend, those of the same values next to each other."""
+        drawn = dict.fromkeys(curve.line for curve in self.curves)
+        return sorted(drawn, key=lambda line: self.view.rows.index(line.row))
+
+    def within(self, panel: tuple) -> list[Curve]:
+        """The curves of a panel."""
+        mine = [curve for curve in self.curves if curve.arm.place.column == panel]
+        return sorted(mine, key=lambda curve: self.lines.index(curve.line))
+
+    @property
+    def x_label(self) -> str:
+        """What is on the x axis, and how it was made."""
+        return X_AXES[self.x].label
+
+    @property
+    def y_label(self) -> str:
+        """What is on the y axis, with its unit."""
+        units = dict.fromkeys(unit(report.manifest, "final_train_loss") for report in self.view.reports.values())
+        return f"{self.trace.words} ({' or '.join(units)})" if self.trace.is_loss else self.trace.words
+
+    @property
+    def y_range(self) -> tuple[float, float]:
+        """The range of y of all panels: what the seeds span after the first tenth, and the entropies."""
+        values = self._late()
+        lines = [value for panel in self.view.panels for _, value in self.references(panel)]
+        if not values.size:
+            return 0.0, 1.0
+        if self.log_y:
+            return min(values.min(), *lines, values.min()) / 1.1, max(values.max(), *lines, values.min()) * 1.1
+        low, high = min(values.min(), *lines, values.min()), max(np.quantile(values, 0.995), *lines, values.min())
+        room = 0.06 * (high - low or 1)
+        return float(low - room), float(high + room)
+
+    def _late(self) -> np.ndarray:
+        """The finite values of all seeds; on a linear x axis without the first tenth, for which there is no room."""
+        parts = [seed[0 if self.log_x else len(seed) // 10 :] for curve in self.curves for seed in curve.seeds]
+        values = np.concatenate(parts or [np.empty(0)])
+        return values[np.isfinite(values) & (values > (0 if self.log_y else -np.inf))]
+
+    def references(self, panel: tuple) -> list[tuple[Reference, float]]:
+        """The entropies of the data of a panel's cells, where the curves are losses."""
+        found = {}
+        for report in self.view.reports.values() if self.trace.is_loss else ():
+            cells = [cell for arm in report.arms.values() if arm.place.column == panel for cell in cells_of(arm)]
+            for row in report.frame.loc[cells].to_dict("records"):
+                about = describe(report.manifest["data"], row)
+                known = [each for each in REFERENCES if about.get(each.field) is not None]
+                known = [each for each in known if each.field != "bigram_loss" or about.get("floor_loss") is None]
+                found |= dict.fromkeys((each, float(about[each.field])) for each in known)
+        return list(found)
+
+    def final(self, curve: Curve) -> Estimate:
+        """The end of a curve over its seeds; of none where a seed went bad on the way."""
+        whole = len(curve.step) and np.isfinite(curve.mean[-1])
+        return estimate(curve.seeds[:, -1] if whole else [])
+
+    def best(self, curve: Curve) -> str:
+        """`3e-3*`: the value at which the arm is shown."""
+        return nuisance(curve.arm, self.report_of(curve))
+
+    def report_of(self, curve: Curve) -> Report:
+        """The sweep of a curve, the last where it is of several."""
+        return self.view.reports[curve.line.sweeps[-1]]
+
+    def troubles(self, panel: tuple) -> list[str]:
+        """`post, rezero 3/3 stuck`: the arms of a panel of which not every seed trained."""
+        found = sorted((curve for curve in self.within(panel) if curve.trouble), key=lambda curve: curve.trouble)
+        return [
+            f"{', '.join(self.view.name(curve.line) for curve in arms)} {trouble}"
+            for trouble, arms in groupby(found, key=lambda curve: curve.trouble)
+        ]
+
+    @property
+    def floors(self) -> list[Floor]:
+        """The noise floor of each sweep, as far as it is known."""
+        found = [self._floor(sweep, report) for sweep, report in self.view.reports.items()]
+        return [floor for floor in found if floor.dof]
+
+    def _floor(self, sweep: str, report: Report) -> Floor:
+        mine = [c for c in self.curves if sweep in c.line.sweeps and np.isfinite(self.final(c).sd)]
+        mine = [curve for curve in mine if not curve.ends]  # the spread of stuck seeds is not that of training
+        baseline = table_of(report.manifest).baseline or {}
+        chosen = [curve for curve in mine if _has(baseline, curve, report)] if baseline else []
+        words = f"the baseline {pairs(baseline)}" if chosen else "all arms shown"
+        groups = {panel: [c for c in chosen or mine if c.arm.place.column == panel] for panel in self.view.panels}
+        levels = {panel: float(np.mean([self.final(c).mean for c in arms])) for panel, arms in groups.items() if arms}
+        return Floor(sweep, words, *noise_floor(curve.seeds[:, -1] for curve in chosen or mine), levels)
+
+    def method(self, band: str) -> list[str]:
+        """How the picture was made, a line each; `band` says what is drawn of {seeds}."""
+        seeds = sorted({len(curve.seeds) for curve in self.curves if len(curve.seeds)}) or [0]
+        span = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+        tuned = dict.fromkeys(n for r in self.view.reports.values() if r.tuned for n in r.spec.nuisance)
+        best = f"each at its best {' and '.join(short_names(tuned).values())}" if tuned else ""
+        drawn = band.format(seeds=f"{span} seeds") if seeds[-1] > 1 else "one seed"
+        parts = (self.view.common, best, drawn, f"EMA {self.smooth:g}" if self.smooth else "")
+        return ["; ".join(part for part in parts if part), *map(self.said, self.floors), *self.notes]
+
+    def said(self, floor: Floor) -> str:
+        """The noise floor in words."""
+        of = f"{floor.of}{f' in {floor.sweep}' * bool(floor.sweep)}"
+        return (
+            f"noise floor {floor.sd:.2g}: SD over seeds of where the curves end, of {of}, pooled "
+            f"({floor.dof} degree{'s' * (floor.dof != 1)} of freedom)"
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of sweeps that are shown together."""
+        shown = (*self.view.lines_in, *self.view.panels_in)
+        return [*overlay.notes(self.view.reports, shown), *self._shared()]
+
+    def _shared(self) -> list[str]:
+        said = []
+        for (one, a), (two, b) in combinations(self.view.reports.items(), 2):
+            if shared := set(a.frame.index) & set(b.frame.index):
+                others = {c for x, y in combinations(self.curves, 2) for c in differing(x, y)} & shared
+                but = f", {len(others)} of them with other numbers" if others else ", with the same numbers"
+                said.append(f"{len(shared)} cells are in both {one} and {two}{but}")
+        return said
+
+    @property
+    def title(self) -> str:
+        """The titles of the sweeps."""
+        return " / ".join(dict.fromkeys(title(report) for report in self.view.reports.values()))
+
+
+def _has(baseline: dict, curve: Curve, report: Report) -> bool:
+    cell = report.frame.loc[next(iter(cells_of(curve.arm)))]
+    return all(cell.get(name) == value for name, value in baseline.items())
+
+
+def make(
+    workdirs: str | os.PathLike | Sequence[str | os.PathLike],
+    metric: str = "train/loss",
+    where: str = "",
+    group_by: str | None = None,
+    facet: str | None = None,
+    x: str = "step",
+    smooth: float | None = None,
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Plot:
+    """The plot of one or several workdirs; for experiments.figures.drawing.draw and experiments.figures.terminal.draw.
+
+    Args:
+      metric: as experiments.traces reads it.
+      where, group_by, facet: as experiments.view.select takes them.
+      x: step, tokens, flops or seconds.
+      smooth: decay of the moving average; by default 0.9 for what is recorded at every step, else 0.
+
+    Raises: UserError with every mistake.
+    """
+    folders = [workdirs] if isinstance(workdirs, str | os.PathLike) else list(workdirs)
+    chosen, trace, *_ = together(
+        partial(view.select, folders, where, group_by, facet),
+        partial(traces.parse, metric, folders),
+        partial(_check_x, x),
+        partial(_check_smooth, smooth),
+    )
+    decay = trace.smooth if smooth is None else smooth
+    drawn = curves(chosen, trace, decay, x)
+    if not any(len(curve.seeds) for curve in drawn):
+        raise UserError(f"metric {metric!r}: none of the chosen cells has recorded it")
+    return Plot(chosen, trace, decay, x, log_x, log_y or _spans_decades(trace, drawn), drawn)
+
+
+def _check_x(x: str) -> None:
+    if x not in X_AXES:
+        raise UserError(f"x {x!r}: expected one of {', '.join(X_AXES)}{nearest(x, X_AXES)}")
+
+
+def _check_smooth(smooth: float | None) -> None:
+    if smooth is not None and not 0 <= smooth < 1:
+        raise UserError(f"smooth {smooth!r}: expected at least 0 and less than 1")
+
+
+def _spans_decades(trace: Trace, drawn: Sequence[Curve]) -> bool:
+    values = np.concatenate([seed[len(seed) // 10 :] for curve in drawn for seed in curve.seeds])
+    values = values[np.isfinite(values)]
+    if trace.is_loss or trace.is_rate or not values.size or values.min() <= 0:
+        return False
+    return trace.column == "grad_norm" or values.max() > 100 * values.min()
