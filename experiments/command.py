@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flax_tx.errors import UserError
 
@@ -28,6 +28,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{self.prog}: {message} (see --help)")
+
+
+def together(*steps: Callable[[], Any]) -> list[Any]:
+    """What each step gives. Raises: UserError with the problems of all of them."""
+    found, problems = [], []
+    for step in steps:
+        try:
+            found.append(step())
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return found
 
 
 @contextmanager

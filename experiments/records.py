@@ -40,6 +40,16 @@ NUMBERS = (  # of summary.json; null where unknown, so read as float
     *("unigram_loss", "floor_loss", "progress"),
 )
 
+COLUMNS = {  # of the frames of the Parquet files; layers has one more per diagnostic
+    "metrics": {
+        "cell": "str",
+        "step": "int32",
+        **dict.fromkeys(("train_loss", "grad_norm", "learning_rate"), "float32"),
+    },
+    "layers": {"cell": "str", "step": "int32", "layer": "int32"},
+    "probes": {"cell": "str", "quantity": "str", "index": "int32", "head": "int32", "value": "float64"},
+}
+
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file whole or not at all: a temporary file beside it (so the rename is atomic), fsync, rename."""
@@ -209,17 +219,17 @@ def _row(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
 
 def load_metrics(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Per step, of the cells that have a result: cell, step, train_loss, grad_norm, learning_rate."""
-    return _load_parquet(workdir, ids, "metrics.parquet")
+    return _load_parquet(workdir, ids, "metrics")
 
 
 def load_layers(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Per chunk and layer, of the cells that have a result: cell, step, layer, one column per diagnostic."""
-    return _load_parquet(workdir, ids, "layers.parquet")
+    return _load_parquet(workdir, ids, "layers")
 
 
 def load_probes(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Per number that was probed, of the cells that have a result: cell, quantity, index, head, value."""
-    return _load_parquet(workdir, ids, "probes.parquet", ("cell", "quantity", "index", "head", "value"))
+    return _load_parquet(workdir, ids, "probes")
 
 
 def recorded(workdir: str | os.PathLike, name: str) -> list[str]:
@@ -229,16 +239,14 @@ def recorded(workdir: str | os.PathLike, name: str) -> list[str]:
     return list(dict.fromkeys(column for names in columns for column in names))
 
 
-def _load_parquet(
-    workdir: str | os.PathLike, ids: Iterable[str] | None, name: str, empty: tuple[str, ...] = ("cell", "step")
-) -> pd.DataFrame:
+def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: str) -> pd.DataFrame:
     frames = {}
     for cell in sweep(workdir)["cells"] if ids is None else ids:
-        path = cell_dir(workdir, cell) / name
+        path = cell_dir(workdir, cell) / f"{name}.parquet"
         if path.is_file() and (path.parent / "status.json").is_file():
             frames[cell] = _read_parquet(path)
     if not frames:
-        return pd.DataFrame({column: [] for column in empty})
+        return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()})
     return pd.concat(frames, names=["cell"]).reset_index(level="cell").reset_index(drop=True)
 
 

@@ -233,7 +233,12 @@ def encoder(model: Model) -> Model:
 
 def identity(config: Config) -> str:
     """The name of a cell: a hash of everything that decides its numbers."""
-    text = json.dumps([SCHEMA_VERSION, to_dict(config)], sort_keys=True)
+    return name_of(to_dict(config), SCHEMA_VERSION)
+
+
+def name_of(plain: Mapping[str, Any], version: int) -> str:
+    """The name of a cell with this config, as nested dicts, under a version of the schema."""
+    text = json.dumps([version, plain], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -141,7 +141,8 @@ def write_cell(workdir, cell, overrides, end, steps):
     if end == "missing":
         return
     if end == "failed":
-        status = {"status": "failed", "reason": "XlaRuntimeError: RESOURCE_EXHAUSTED [red]x[/red]", "seconds": 1.0}
+        reason = "XlaRuntimeError: RESOURCE_EXHAUSTED [red]x[/red]"
+        status = {"status": "failed", "reason": reason, "finished": "2026-11-22T12:20:00+00:00", "seconds": 1.0}
         records.write_result(workdir, cell, None, None, None, status, error="Traceback ...\nXlaRuntimeError: ...\n")
         return
     loss, bad, level = curve_of(overrides, end, steps)
