@@ -1,7 +1,7 @@
 """How far a sweep has come: python -m experiments.status --workdir=DIR
 
-Counts by status and by program, the cells that are missing, the failures with their reason and the file to read, and
-the command that continues.
+Counts by status and by program, the cells that are missing or damaged, the failures with their reason and the file to
+read, and the command that continues.
 """
 
 import itertools
@@ -20,7 +20,10 @@ from experiments.labels import pairs
 from experiments.tables.arms import columns_of
 
 LISTED = 20  # cells of a kind that are named
-STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "red", records.MISSING: "dim"}
+STYLES = {
+    **{"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "red"},
+    **{records.DAMAGED: "bold red", records.MISSING: "dim"},
+}
 
 
 def draw(workdir: str | os.PathLike) -> RenderableType:
@@ -32,13 +35,14 @@ def draw(workdir: str | os.PathLike) -> RenderableType:
         _programs(frame, axes),
         *_troubles(workdir, frame, axes, "failed"),
         *_troubles(workdir, frame, axes, "diverged"),
+        *_troubles(workdir, frame, axes, records.DAMAGED),
         *_troubles(workdir, frame, axes, records.MISSING),
         *_next(workdir, manifest, frame),
     )
 
 
 def _headline(manifest: dict, frame: pd.DataFrame) -> Text:
-    results = int((frame.status != records.MISSING).sum())
+    results = int((~frame.status.isin(records.ABSENT)).sum())
     text = Text.assemble((manifest["name"], "bold"), f": {results} of {len(frame)} cells have a result (")
     counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in STYLES.items()]
     return Text.assemble(text, Text(", ").join(Text(*count) for count in counts), ")")
@@ -80,9 +84,12 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
-    if (frame.status == records.MISSING).any():
+    damaged, missing = ((frame.status == status).any() for status in (records.DAMAGED, records.MISSING))
+    if missing:
         yield Text.assemble("continue: ", (manifest["command"], "bold"))
-    else:
+    if damaged:
+        yield Text.assemble("again:    ", (f"{manifest['command']} --retry=damaged", "bold"))
+    if not missing and not damaged:
         yield Text.assemble(
             "table:    ", (shlex.join(["python", "-m", "experiments.table", f"--workdir={workdir}"]), "bold")
         )
