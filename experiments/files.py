@@ -18,8 +18,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +39,9 @@ MEND = {
 
 
 class RecordError(UserError):
-    """A record that cannot be read or written: nobody's mistake in what was asked, and never the result of a cell."""
+    """A record that cannot be believed: nobody's mistake in what was asked, and never the result of a cell."""
 
     status = 1
-
-
-@contextmanager
-def storing() -> Iterator[None]:
-    """What is written within. Raises: RecordError, one line, where the disk is full, read-only or gone."""
-    try:
-        yield
-    except OSError as error:
-        raise RecordError(trouble(error)) from None
 
 
 def trouble(error: OSError) -> str:

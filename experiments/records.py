@@ -14,6 +14,7 @@ cell whose files are not those that were written is `damaged`: it counts as miss
 readable. JSON files prove themselves (experiments.files). Two workdirs of one sweep merge by copying.
 """
 
+import errno
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -29,7 +30,6 @@ from experiments.files import (
     RecordError,
     plain,
     read_json,
-    storing,
     write_bytes,
     write_json,
     write_parquet,
@@ -40,7 +40,7 @@ from experiments.shapes import ID, STATUSES
 from flax_tx.config import name_of
 from flax_tx.errors import UserError, nearest
 
-__all__ = ["RecordError", "plain", "read_json", "storing", "write_bytes", "write_json", "write_parquet", "write_text"]
+__all__ = ["RecordError", "plain", "read_json", "write_bytes", "write_json", "write_parquet", "write_text"]
 
 MISSING, DAMAGED = "missing", "damaged"
 ABSENT = (MISSING, DAMAGED)  # no result, or none that can be believed
@@ -130,9 +130,8 @@ def _checked(path: Path, record: dict, kind: type) -> dict:
 
 
 def write_cell_config(workdir: str | os.PathLike, cell: str, config: Mapping) -> None:
-    """Writes config.json: the nested, fully resolved config. Raises: RecordError where that cannot be."""
-    with storing():
-        write_json(cell_dir(workdir, cell) / "config.json", {"id": cell, "config": config})
+    """Writes config.json: the nested, fully resolved config."""
+    write_json(cell_dir(workdir, cell) / "config.json", {"id": cell, "config": config})
 
 
 def write_result(
@@ -150,29 +149,28 @@ def write_result(
     `probes`: equally long columns quantity, index (from 0), head (from 1; 0 where there are none) and value.
 
     A cell that is tried again loses its old status first, so that a status never stands beside another try's curves.
-    Raises: RecordError where the disk is full, the folder gone or read-only: the cell then has no result.
+    Raises: OSError where the disk is full, the workdir gone or read-only: the cell then has no result.
     """
     if status["status"] not in STATUSES:
         raise ValueError(f"status {status['status']!r}: expected one of {', '.join(STATUSES)}")
     folder, written = cell_dir(workdir, cell), {}
     if not Path(workdir).is_dir():
-        raise RecordError(f"{workdir}: the folder is gone; nothing was written in its place")
-    with storing():
-        for stale in RESULT:
-            (folder / stale).unlink(missing_ok=True)
-        for name, encode, content in (
-            ("metrics.parquet", files.parquet_bytes, metrics),
-            ("layers.parquet", files.parquet_bytes, layers),
-            ("probes.parquet", files.parquet_bytes, probes),
-            ("summary.json", files.json_bytes, summary),
-            ("error.txt", files.text_bytes, error),
-        ):
-            if content is not None:
-                encoded = encode(content)
-                write_bytes(folder / name, encoded)
-                written[name] = files.digest(encoded)
-        status = {"step": None, "reason": None, **status, "files": written}
-        write_bytes(folder / "status.json", files.json_bytes(status))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(workdir))
+    for stale in RESULT:
+        (folder / stale).unlink(missing_ok=True)
+    for name, encode, content in (
+        ("metrics.parquet", files.parquet_bytes, metrics),
+        ("layers.parquet", files.parquet_bytes, layers),
+        ("probes.parquet", files.parquet_bytes, probes),
+        ("summary.json", files.json_bytes, summary),
+        ("error.txt", files.text_bytes, error),
+    ):
+        if content is not None:
+            encoded = encode(content)
+            write_bytes(folder / name, encoded)
+            written[name] = files.digest(encoded)
+    status = {"step": None, "reason": None, **status, "files": written}
+    write_bytes(folder / "status.json", files.json_bytes(status))
 
 
 def sweep(workdir: str | os.PathLike) -> dict:

@@ -41,21 +41,27 @@ def draw(workdir: str | os.PathLike) -> RenderableType:
     )
 
 
+def styles(frame: pd.DataFrame) -> dict[str, str]:
+    """The statuses that are counted, with their style; damaged only where there is any."""
+    damaged = (frame.status == records.DAMAGED).any()
+    return {status: style for status, style in STYLES.items() if damaged or status != records.DAMAGED}
+
+
 def _headline(manifest: dict, frame: pd.DataFrame) -> Text:
     results = int((~frame.status.isin(records.ABSENT)).sum())
     text = Text.assemble((manifest["name"], "bold"), f": {results} of {len(frame)} cells have a result (")
-    counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in STYLES.items()]
+    counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in styles(frame).items()]
     return Text.assemble(text, Text(", ").join(Text(*count) for count in counts), ")")
 
 
 def _programs(frame: pd.DataFrame, axes: list[str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("program")
-    for status, style in STYLES.items():
+    for status, style in styles(frame).items():
         table.add_column(status, justify="right", style=style)
     table.add_column("cells that share", overflow="fold")
     for program, cells in frame.groupby("program", sort=False):
-        counts = [(cells.status == status).sum() for status in STYLES]
+        counts = [(cells.status == status).sum() for status in styles(frame)]
         table.add_row(Text(program), *(Text(str(count or "·")) for count in counts), Text(_shared(cells, axes)))
     return table
 

@@ -93,9 +93,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch, 
 
     before = path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecordError, match=os.strerror(code)) as error, files.storing():
+    with pytest.raises(OSError, match=os.strerror(code)) as error:
         files.write_json(path, {"x": 2})
-    assert str(path) in str(error.value) and "\n" not in str(error.value) and error.value.status == 1
+    assert (error.value.errno, error.value.filename) == (code, str(path))
+    line = files.trouble(error.value)
+    assert line.startswith(f"{path}: cannot be read or written ({os.strerror(code)})") and "\n" not in line
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
 
