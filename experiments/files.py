@@ -134,7 +134,7 @@ def read_bytes(path: str | os.PathLike, expected: str | None = None) -> bytes:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise RecordError(f"{path}: no such file; the command that wrote the others writes it again") from None
+        raise RecordError(f"{path}: damaged (it is not there)") from None
     except OSError as error:
         raise RecordError(f"{path}: unreadable ({error.strerror})") from None
     if expected not in (None, digest(content)):

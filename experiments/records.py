@@ -15,6 +15,7 @@ readable. JSON files prove themselves (experiments.files). Two workdirs of one s
 """
 
 import errno
+import functools
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -79,7 +80,7 @@ def status_of(workdir: str | os.PathLike, cell: str) -> dict | None:
     path = cell_dir(workdir, cell) / "status.json"
     if not path.is_file():
         return None
-    status = _checked(path, read_json(path), shapes.Status)
+    status = checked(path, read_json(path), shapes.Status)
     if status["status"] not in STATUSES or set(status.get("files", ())) - set(RESULT):
         raise RecordError(f"{path}: damaged (status {status['status']!r:.20} of files that no cell has)")
     return status
@@ -95,7 +96,8 @@ def outcome(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
         if status is None:
             return {"status": MISSING}
         content = _proved(cell_dir(workdir, cell), status)
-        summary = _summary(cell_dir(workdir, cell) / "summary.json", content)
+        path = cell_dir(workdir, cell) / "summary.json"
+        summary = parse(path, content[path.name]) if path.name in content else {}
     except RecordError as error:
         return {"status": DAMAGED, "reason": f"{error}; {AGAIN}"}
     return {name: value for name, value in (status | summary).items() if name not in ("schema", "files")}
@@ -108,22 +110,17 @@ def _proved(folder: Path, status: Mapping) -> dict[str, bytes]:
     return {name: files.read_bytes(folder / name, proof) for name, proof in status.get("files", {}).items()}
 
 
-def _summary(path: Path, content: Mapping[str, bytes]) -> dict[str, Any]:
-    if path.name not in content:
-        return {}
-    return flatten(_checked(path, files.parse_json(path, content[path.name]), shapes.Summary))
-
-
 def read_config(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
     """The nested config of a cell. Raises: RecordError where it is absent, damaged or another cell's."""
     path = cell_dir(workdir, cell) / "config.json"
-    record = _checked(path, read_json(path), shapes.Cell)
+    record = checked(path, read_json(path), shapes.Cell)
     if record["id"] != cell or (record["schema"] == FIRST and name_of(record["config"]) != cell):
         raise RecordError(f"{path}: damaged (it is not the config of cell {cell}); the launch writes it again")
     return record["config"]
 
 
-def _checked(path: Path, record: dict, kind: type) -> dict:
+def checked(path: Path, record: dict, kind: type) -> dict:
+    """The record, if it is as its class says. Raises: RecordError."""
     if problem := next(shapes.problems(record, kind), None):
         raise RecordError(f"{path}: {problem}; no version writes that")
     return record
@@ -260,7 +257,7 @@ def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: s
         try:
             frame = read_table(workdir, cell, name)
         except RecordError as error:
-            logging.getLogger(__name__).warning("%s; %s", error, AGAIN)
+            _say(f"{error}; {AGAIN}")
             continue
         if frame is not None:
             frames[cell] = frame
@@ -269,13 +266,27 @@ def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: s
     return pd.concat(frames, names=["cell"]).reset_index(level="cell").reset_index(drop=True)
 
 
+@functools.cache  # a table that asks for three files of a cell says it once
+def _say(line: str) -> None:
+    logging.getLogger(__name__).warning("%s", line)
+
+
 def read_table(workdir: str | os.PathLike, cell: str, name: str) -> pd.DataFrame | None:
     """A Parquet file of a cell whose result is whole; None where it has none of that name. Raises: RecordError."""
     folder, status = cell_dir(workdir, cell), status_of(workdir, cell)
     content = _proved(folder, status) if status else {}
     if name not in content:
         return None
-    frame = files.parse_parquet(folder / name, content[name])
-    if absent := [column for column in COLUMNS[name] if column not in frame]:
-        raise RecordError(f"{folder / name}: damaged (no column {', '.join(absent)})")
+    return parse(folder / name, content[name])
+
+
+def parse(path: Path, content: bytes) -> pd.DataFrame | dict | str:
+    """What the bytes of a file of a result hold: a table, the flat summary, or a text. Raises: RecordError."""
+    if path.suffix == ".txt":
+        return content.decode(errors="replace")
+    if path.suffix == ".json":
+        return flatten(checked(path, files.parse_json(path, content), shapes.Summary))
+    frame = files.parse_parquet(path, content)
+    if absent := [column for column in COLUMNS[path.name] if column not in frame]:
+        raise RecordError(f"{path}: damaged (no column {', '.join(absent)})")
     return frame

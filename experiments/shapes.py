@@ -107,13 +107,8 @@ class Summary:
 class Launch:
     """launches/<start>.json."""
 
-    command: str
     seconds: float
-    cells_run: int
-    lanes: int
-    interrupted: bool
     git: dict[str, Any]
-    size: str | None = None
 
 
 def problems(record: Mapping[str, Any], kind: type) -> Iterator[str]:
