@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,14 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message} (see --help)")
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal other than Ctrl-C that asks for an orderly end."""
+
+    def __init__(self, signum: int):
+        super().__init__(signum)
+        self.signum = signum
+
+
 @contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
     """What is written within, where the user said. Raises: UserError where that cannot be."""
@@ -39,8 +48,8 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as interruption:
+        sys.exit(128 + getattr(interruption, "signum", signal.SIGINT))
     except BrokenPipeError:  # `... | head`: nobody reads on, and the interpreter must not try to flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -80,6 +80,8 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
+    if (frame.status == "failed").any():
+        yield Text.assemble("again:    ", (f"{manifest['command']} --retry=failed", "bold"))
     if (frame.status == records.MISSING).any():
         yield Text.assemble("continue: ", (manifest["command"], "bold"))
     else:
