@@ -1,10 +1,11 @@
 """What the commands have in common: what goes wrong is a line on stderr, never a traceback.
 
-Exit status 2: a mistake in what was asked. 1: a record is damaged, or the disk is full, read-only or gone.
+Exit status 2: a mistake in what was asked, or files that cannot be read or written.
 """
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,14 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message} (see --help)")
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal other than Ctrl-C that asks for an orderly end."""
+
+    def __init__(self, signum: int):
+        super().__init__(signum)
+        self.signum = signum
+
+
 @contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
     """What is written within, where the user said. Raises: UserError where that cannot be."""
@@ -49,13 +58,13 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(error.status)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(2)
+    except KeyboardInterrupt as interruption:
+        sys.exit(128 + getattr(interruption, "signum", signal.SIGINT))
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter must not try to flush again
         if isinstance(error, BrokenPipeError):  # `... | head`: nobody reads on
             sys.exit(141)
         print(trouble(error), file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2)
     sys.exit(status or 0)

@@ -39,9 +39,7 @@ MEND = {
 
 
 class RecordError(UserError):
-    """A record that cannot be believed: nobody's mistake in what was asked, and never the result of a cell."""
-
-    status = 1
+    """A record that cannot be believed: no mistake in what was asked, and never the result of a cell."""
 
 
 def trouble(error: OSError) -> str:

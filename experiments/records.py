@@ -126,6 +126,11 @@ def checked(path: Path, record: dict, kind: type) -> dict:
     return record
 
 
+def forget(workdir: str | os.PathLike, cell: str) -> None:
+    """Takes the result of a cell away, so that it is run again; what else it left goes when it has a new one."""
+    (cell_dir(workdir, cell) / "status.json").unlink(missing_ok=True)
+
+
 def write_cell_config(workdir: str | os.PathLike, cell: str, config: Mapping) -> None:
     """Writes config.json: the nested, fully resolved config."""
     write_json(cell_dir(workdir, cell) / "config.json", {"id": cell, "config": config})

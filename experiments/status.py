@@ -90,12 +90,13 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
-    damaged, missing = ((frame.status == status).any() for status in (records.DAMAGED, records.MISSING))
+    again = [status for status in ("failed", records.DAMAGED) if (frame.status == status).any()]
+    if again:
+        yield Text.assemble("again:    ", (f"{manifest['command']} --retry={','.join(again)}", "bold"))
+    missing = (frame.status == records.MISSING).any()
     if missing:
         yield Text.assemble("continue: ", (manifest["command"], "bold"))
-    if damaged:
-        yield Text.assemble("again:    ", (f"{manifest['command']} --retry=damaged", "bold"))
-    if not missing and not damaged:
+    if not missing and records.DAMAGED not in again:
         yield Text.assemble(
             "table:    ", (shlex.join(["python", "-m", "experiments.table", f"--workdir={workdir}"]), "bold")
         )
