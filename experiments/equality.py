@@ -74,5 +74,5 @@ def place(table: pd.DataFrame, row: int) -> str:
 
 def span(one: pd.Series, two: pd.Series, rows: int) -> str:
     """In how many rows, and the largest difference of numbers."""
-    largest = f", by at most {(two - one).abs().max():.3g}" if one.dtype.kind in "fiu" else ""
+    largest = f", by at most {(two - one).abs().max(skipna=False):.3g}" if one.dtype.kind in "fiu" else ""
     return f"in {rows} of {len(one)} rows{largest}"
