@@ -1,0 +1,5 @@
+"""Every fault, in the order of the table."""
+
+from faults.kills import KILLS
+
+ROWS = [*KILLS]
