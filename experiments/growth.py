@@ -1,6 +1,7 @@
 """Longer training: which cells differ in `train.steps` alone, and whether one can start where the other ended."""
 
 import collections
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from experiments import records
 from experiments.labels import key
 from experiments.plan import Plan
 from flax_tx.config import Config, flatten, identity, put, to_dict
+from flax_tx.errors import UserError
 
 LENGTH = "train.steps"
 OPEN_ENDED = ("constant", "inverse_sqrt")  # schedules in which no step knows how many there will be
@@ -57,8 +59,9 @@ def lengths(workdir: str | os.PathLike, plan: Plan) -> dict[tuple, list[int]]:
     found: dict[tuple, list[int]] = collections.defaultdict(list)
     for path in Path(workdir).glob("cells/*/status.json"):
         if path.parent.name not in plan.cells:
-            config = records.read_json(path.with_name("config.json"))["config"]
-            found[stem(config)].append(config["train"]["steps"])
+            with contextlib.suppress(UserError):  # a record that cannot be read says nothing
+                config = records.read_config(workdir, path.parent.name)
+                found[stem(config)].append(config["train"]["steps"])
     return found
 
 

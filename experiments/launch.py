@@ -17,6 +17,7 @@ import argparse
 import os
 import shlex
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -64,11 +65,18 @@ def main(argv: Sequence[str]) -> int:
         )
         return 128 + watch.signal
     print_table(flags.workdir, console)
-    failed = sum((records.status_of(flags.workdir, cell) or {}).get("status") == "failed" for cell in plan.cells)
-    if failed:
-        command = f"python -m experiments.status --workdir={shlex.quote(flags.workdir)}"
-        console.print(f"{failed} cells failed: {command}", style="red", markup=False, highlight=False)
-    return 1 if failed else 0
+    return report_bad(flags.workdir, plan, console)
+
+
+def report_bad(workdir: str, plan: Plan, console: Console) -> int:
+    """A line for the cells without a result that can be used. Returns 1 when there are any."""
+    ends = Counter(records.outcome(workdir, cell)["status"] for cell in plan.cells)
+    bad = {status: ends[status] for status in ("failed", records.DAMAGED, records.MISSING) if ends[status]}
+    if bad:
+        said = ", ".join(f"{number} {status}" for status, number in bad.items())
+        command = f"python -m experiments.status --workdir={shlex.quote(workdir)}"
+        console.print(f"cells: {said}; {command}", style="red", markup=False, highlight=False)
+    return 1 if bad else 0
 
 
 def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments import provenance, records
+from experiments import provenance, records, shapes
 from experiments.leases import Leases
 from experiments.plan import Plan
 
@@ -58,4 +58,9 @@ def timed(workdir: str | os.PathLike, command: str, plan: Plan, leases: Leases) 
 
 def load(workdir: str | os.PathLike) -> list[dict]:
     """The launches of a workdir, the first one first."""
-    return [records.read_json(path) for path in sorted((Path(workdir) / "launches").glob("*.json"))]
+    return [read(path) for path in sorted((Path(workdir) / "launches").glob("*.json"))]
+
+
+def read(path: Path) -> dict:
+    """One launch. Raises: RecordError, one line that names the file."""
+    return records.checked(path, records.read_json(path), shapes.Launch)

@@ -21,10 +21,10 @@ from experiments.leases import Holder, Leases
 from experiments.plan import Plan
 from experiments.settings import Settings
 from flax_tx.config import to_dict
-from flax_tx.errors import UserError, nearest
+from flax_tx.errors import nearest
 
 EXECUTORS = ("local", "inline")
-RETRIED = ("failed", "diverged", "stuck")
+RETRIED = ("failed", "diverged", "stuck", records.DAMAGED)
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -86,25 +86,21 @@ def again(flags: argparse.Namespace, plan: Plan) -> set[str]:
     """The cells whose results are to be given up for another try."""
     statuses = retried(flags)
     found = records.finished(flags.workdir, plan.cells) if statuses else set()
-    return {cell for cell in found if records.status_of(flags.workdir, cell)["status"] in statuses}
+    return {cell for cell in found if records.outcome(flags.workdir, cell)["status"] in statuses}
 
 
 def run(plan: Plan, flags: argparse.Namespace, command: str, console: Console) -> launches.Watch:
-    """Runs what is missing, beside other launchers of this workdir. Raises: UserError, when nothing can be written."""
-    try:
-        with ended_by_signals(), closing(Leases(flags.workdir)) as leases:
-            with leases.hold("sweep", lambda holder: say_waiting(console, holder)):
-                leftovers.tidy(flags.workdir, leases)
-                for cell in again(flags, plan):
-                    records.forget(flags.workdir, cell)
-                done = records.finished(flags.workdir, plan.cells)
-                prepare(plan, flags.workdir, command, done)
-            with launches.timed(flags.workdir, command, plan, leases) as watch:
-                train(plan, flags, done, console, watch, leases)
-            return watch
-    except OSError as error:
-        where = error.filename or flags.workdir
-        raise UserError(f"{where}: cannot write there ({error.strerror}); the same command continues") from None
+    """Runs what is missing, beside other launchers of this workdir. Raises: OSError, UserError where it cannot."""
+    with ended_by_signals(), closing(Leases(flags.workdir)) as leases:
+        with leases.hold("sweep", lambda holder: say_waiting(console, holder)):
+            leftovers.tidy(flags.workdir, leases)
+            for cell in again(flags, plan):
+                records.forget(flags.workdir, cell)
+            done = records.finished(flags.workdir, plan.cells)
+            prepare(plan, flags.workdir, command, done)
+        with launches.timed(flags.workdir, command, plan, leases) as watch:
+            train(plan, flags, done, console, watch, leases)
+        return watch
 
 
 def say_waiting(console: Console, holder: Holder) -> None:

@@ -89,14 +89,19 @@ class Arena:
         """A workdir that does not exist yet."""
         return self.folder / f"try {uuid.uuid4().hex[:8]} ü"
 
-    def launch(self, workdir: Path, *arguments: str, module: str = "experiments.launch") -> subprocess.Popen:
-        """The launcher as a process: one lane, and a checkpoint at every chunk unless `arguments` say otherwise."""
+    def launch(self, workdir: Path, *arguments: str, **faults: str) -> subprocess.Popen:
+        """The launcher as a process: one lane, and a checkpoint at every chunk unless `arguments` say otherwise.
+
+        `faults`: what its processes do to themselves, as faults/injected knows it.
+        """
         flags = [f"--config={self.folder / 'small.py'}", f"--workdir={workdir}", "--lanes=1", "--checkpoint_seconds=0"]
-        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(self.folder / "compiled")}
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(self.folder / "compiled"), **faults}
+        if faults:
+            environment["PYTHONPATH"] = str(ROOT / "faults" / "injected")
         # a shell has its background jobs, such as a nightly run of this, ignore Ctrl-C
         listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = [sys.executable, "-m", module, *flags, *arguments]
+        command = [sys.executable, "-m", "experiments.launch", *flags, *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, preexec_fn=listen, **pipes)
 
     def finish(self, workdir: Path, *arguments: str) -> list[str]:
@@ -139,6 +144,7 @@ def numbers(workdir: Path, cell: str) -> str:
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     for name in ("config.json", "summary.json", "status.json"):
         said = records.read_json(folder / name) if (folder / name).is_file() else {}
+        said["files"] = sorted(said.get("files", ()))  # the hash of summary.json knows the times
         total.update(json.dumps({key: said[key] for key in sorted(said) if key not in TIMES}).encode())
     return total.hexdigest()
 

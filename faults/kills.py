@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -20,12 +21,15 @@ ENDINGS = {
 }
 
 
-def judge(arena: Arena, workdir: Path, before: dict[str, str], tries: int, wrong: list[str]) -> Tally:
-    """Runs the same command to its end, then compares. `before`: what was kept when the fault struck."""
-    wrong += arena.finish(workdir)
+def judge(arena: Arena, workdir: Path, before: dict[str, str], tries: int, wrong: list[str], *more: str) -> Tally:
+    """Runs the same command (and `more`) to its end, then compares. `before`: what was kept when the fault struck."""
+    wrong += arena.finish(workdir, *more)
     after = kept(workdir, arena.cells)
     lost = sum(after.get(cell) != digest for cell, digest in before.items())
-    return Tally(tries, lost, len(arena.changed(workdir)), [f"{workdir}: {line}" for line in wrong])
+    tally = Tally(tries, lost, len(arena.changed(workdir)), [f"{workdir.name}: {line}" for line in wrong])
+    if tally.clean():
+        shutil.rmtree(workdir)
+    return tally
 
 
 def end_launchers(signum: int, arena: Arena, rng: random.Random, tries: int) -> Tally:
@@ -80,9 +84,8 @@ def kill_lane(arena: Arena, workdir: Path, launcher: subprocess.Popen, delay: fl
     """Waits for a lane that has said something and kills it. None when there was none to kill any more."""
     time.sleep(delay)
     while launcher.poll() is None:
-        for lane in lanes(workdir):
-            if not (workdir / "leases").exists():  # a lane that has no program yet is another matter
-                break
+        working = [path for path in (workdir / "leases").glob("*") if path.name != "sweep"]
+        for lane in lanes(workdir) if working else ():  # to die before any work is another matter
             with contextlib.suppress(psutil.NoSuchProcess):
                 lane.kill()
                 return kept(workdir, arena.cells)

@@ -233,7 +233,12 @@ def encoder(model: Model) -> Model:
 
 def identity(config: Config) -> str:
     """The name of a cell: a hash of everything that decides its numbers."""
-    text = json.dumps([SCHEMA_VERSION, to_dict(config)], sort_keys=True)
+    return name_of(to_dict(config))
+
+
+def name_of(plain: Mapping[str, Any]) -> str:
+    """The same of a config as nested dicts, before or after a trip through JSON."""
+    text = json.dumps([SCHEMA_VERSION, plain], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -78,6 +78,5 @@ class Backlog:
 
 def shown(workdir: str, cell: str) -> dict:
     """What an event says of a cell that has a result."""
-    status, path = records.status_of(workdir, cell), records.cell_dir(workdir, cell) / "summary.json"
-    loss = records.read_json(path).get("val_loss") if path.is_file() else None
-    return {"val_loss": loss, **{name: status[name] for name in ("status", "reason", "seconds")}}
+    end = records.outcome(workdir, cell)
+    return {name: end.get(name) for name in ("status", "reason", "seconds", "val_loss")}
