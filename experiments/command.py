@@ -1,6 +1,6 @@
 """What the commands have in common: what goes wrong is a line on stderr, never a traceback.
 
-Exit status 2: a mistake in what was asked, or files that cannot be read or written.
+Exit status 2: a mistake in what was asked. 1: a record is damaged, or the disk is full, read-only or gone.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except KeyboardInterrupt as interruption:
         sys.exit(128 + getattr(interruption, "signum", signal.SIGINT))
     except OSError as error:
@@ -66,5 +66,5 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         if isinstance(error, BrokenPipeError):  # `... | head`: nobody reads on
             sys.exit(141)
         print(trouble(error), file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1)
     sys.exit(status or 0)

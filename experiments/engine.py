@@ -16,10 +16,10 @@ import numpy as np
 from experiments import leases, leftovers, probing, records
 from experiments.checkpoints import Keeper, Run
 from experiments.compiled import Compiled, compile_program
+from experiments.files import RecordError, trouble
 from experiments.outcome import held_out_scores, judge, judge_start, layer_columns, status, summarise
 from experiments.settings import USUAL, Settings
 from flax_tx.config import Config, freeze
-from flax_tx.errors import UserError
 from flax_tx.values import values
 
 Event = dict[str, Any]
@@ -74,7 +74,7 @@ def read_config(workdir: str, cell: str) -> Config:
     return freeze(records.read_config(workdir, cell))
 
 
-class Unwritable(UserError):
+class Unwritable(RecordError):
     """A result could not be written: no cell's fault, and nothing more can be kept until the disk is mended."""
 
 
@@ -96,8 +96,7 @@ class Desk(NamedTuple):
         try:
             records.write_result(self.workdir, cell, metrics, layers, summary, outcome, error, probes)
         except OSError as problem:
-            why = problem.strerror or type(problem).__name__
-            raise Unwritable(f"{records.cell_dir(self.workdir, cell)}: cannot write the result ({why})") from None
+            raise Unwritable(trouble(problem)) from None
         shown = {name: outcome[name] for name in ("status", "reason", "seconds")}
         return {"event": "cell", "cell": cell, "val_loss": (summary or {}).get("val_loss"), **shown}
 

@@ -39,7 +39,9 @@ MEND = {
 
 
 class RecordError(UserError):
-    """A record that cannot be believed: no mistake in what was asked, and never the result of a cell."""
+    """A record that cannot be believed: nobody's mistake in what was asked, and never the result of a cell."""
+
+    status = 1
 
 
 def trouble(error: OSError) -> str:

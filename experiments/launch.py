@@ -6,12 +6,11 @@ where it exists, else the first. Sizes share a workdir: what they have in common
 
 Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there. Cells that
 have a result are not run again, so the same command continues a sweep; changed claims, tables or figures are taken
-over without any run. --retry=failed runs those again that failed, --retry=damaged those whose files are not what was
-written; without it these stay, for there may be a copy. Several launchers may share a workdir, each takes programs that
-no other has. What a launch took lies in launches/, what its lanes printed in logs/.
+over without any run. --retry=failed runs those again that failed. Several launchers may share a workdir, each takes
+programs that no other has. What a launch took lies in launches/, what its lanes printed in logs/.
 
-Exit status: 0 every cell has a result, 1 some failed or are damaged, 2 a mistake in what was asked or nothing can be
-written, 129, 130, 143 interrupted by a closed terminal, Ctrl-C, a termination.
+Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was asked or nothing can be written, 129,
+130, 143 interrupted by a closed terminal, Ctrl-C, a termination.
 """
 
 import argparse
@@ -19,7 +18,7 @@ import os
 import shlex
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +34,6 @@ from experiments.table import print_table
 from flax_tx.cost import state_bytes
 from flax_tx.errors import UserError
 
-AGAIN = "left as it is; with --retry=damaged it is trained again"
 NOMINAL = 3e10  # FLOP/s of a lane and
 COMPILING = 8.0  # seconds per program, before this machine has shown its own
 
@@ -56,8 +54,7 @@ def main(argv: Sequence[str]) -> int:
     flags, rest = parser().parse_known_args(argv)
     plan = checked_plan(flags, rest)
     done = records.finished(flags.workdir, plan.cells) - running.again(flags, plan)
-    damaged = records.damaged(flags.workdir, done)
-    console.print(describe(plan, flags, done, damaged))
+    console.print(describe(plan, flags, done))
     if flags.dry_run:
         return 0
     watch = running.run(plan, flags, shlex.join(["python", "-m", "experiments.launch", *argv]), console)
@@ -68,17 +65,17 @@ def main(argv: Sequence[str]) -> int:
         )
         return 128 + watch.signal
     print_table(flags.workdir, console)
-    return verdict(plan, flags.workdir, console)
+    return report_bad(flags.workdir, plan, console)
 
 
-def verdict(plan: Plan, workdir: str, console: Console) -> int:
-    """The exit status: 1, and a line that says why, unless every cell has a result that is whole."""
+def report_bad(workdir: str, plan: Plan, console: Console) -> int:
+    """A line for the cells without a result that can be used. Returns 1 when there are any."""
     ends = Counter(records.outcome(workdir, cell)["status"] for cell in plan.cells)
-    bad = [status for status in ("failed", *records.ABSENT) if ends[status]]
+    bad = {status: ends[status] for status in ("failed", records.DAMAGED, records.MISSING) if ends[status]}
     if bad:
-        command = shlex.join(["python", "-m", "experiments.status", f"--workdir={workdir}"])
-        said = ", ".join(f"{ends[status]} {status}" for status in bad)
-        console.print(f"not every cell has a result: {said}; see {command}", style="red", markup=False, highlight=False)
+        said = ", ".join(f"{number} {status}" for status, number in bad.items())
+        command = f"python -m experiments.status --workdir={shlex.quote(workdir)}"
+        console.print(f"cells: {said}; {command}", style="red", markup=False, highlight=False)
     return 1 if bad else 0
 
 
@@ -122,7 +119,7 @@ def conflicts(plan: Plan, workdir: str) -> list[str]:
     return planning.changed_data(plan, workdir, before)
 
 
-def describe(plan: Plan, flags: argparse.Namespace, done: set[str], damaged: Mapping[str, str]) -> Table:
+def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
     """The plan as a table: question, axes, cells, programs, cost."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
@@ -136,7 +133,6 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str], damaged: Map
         *(("axis" if len(plan.axes[name]) > 1 else "fixed", text) for name, text in zip(plan.axes, axes, strict=True)),
         *(("note", note) for note in plan.notes),
         *(("note", note) for note in growth.notes(plan, flags.workdir, [c for c in plan.cells if c not in done])),
-        *(("damaged", f"{line.removesuffix(records.AGAIN)}{AGAIN}") for line in damaged.values()),
         ("data", "; ".join(f"{name}: {about.source}" for name, about in planning.described(plan))),
         ("cells", f"{len(plan.cells)}, of which {len(done)} have a result, in {len(plan.programs)} programs"),
         *(("claims", ", ".join(claim.id for claim in claims)) for claims in filter(None, [plan.file.claims])),

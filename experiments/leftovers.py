@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments import records
 from experiments.leases import Leases
+from experiments.shapes import ID
 
 
 def sweep_out(folder: Path) -> None:
@@ -21,8 +22,8 @@ def tidy(workdir: str | os.PathLike, leases: Leases) -> None:
     for folder in (Path(workdir), Path(workdir) / "launches"):
         sweep_out(folder)
     checkpoints = Path(workdir) / "checkpoints"
-    for cell in records.finished(workdir, [path.name for path in checkpoints.glob("*")]):
-        if records.outcome(workdir, cell)["status"] not in ("failed", records.DAMAGED):
+    for cell in records.finished(workdir, filter(ID.fullmatch, [path.name for path in checkpoints.glob("*")])):
+        if records.outcome(workdir, cell)["status"] != "failed":
             shutil.rmtree(checkpoints / cell, ignore_errors=True)
     with contextlib.suppress(OSError):  # absent, or not empty
         checkpoints.rmdir()

@@ -21,7 +21,7 @@ from experiments.leases import Holder, Leases
 from experiments.plan import Plan
 from experiments.settings import Settings
 from flax_tx.config import to_dict
-from flax_tx.errors import UserError, nearest
+from flax_tx.errors import nearest
 
 EXECUTORS = ("local", "inline")
 RETRIED = ("failed", "diverged", "stuck", records.DAMAGED)
@@ -90,21 +90,17 @@ def again(flags: argparse.Namespace, plan: Plan) -> set[str]:
 
 
 def run(plan: Plan, flags: argparse.Namespace, command: str, console: Console) -> launches.Watch:
-    """Runs what is missing, beside other launchers of this workdir. Raises: UserError, when nothing can be written."""
-    try:
-        with ended_by_signals(), closing(Leases(flags.workdir)) as leases:
-            with leases.hold("sweep", lambda holder: say_waiting(console, holder)):
-                leftovers.tidy(flags.workdir, leases)
-                for cell in again(flags, plan):
-                    records.forget(flags.workdir, cell)
-                done = records.finished(flags.workdir, plan.cells)
-                prepare(plan, flags.workdir, command, done)
-            with launches.timed(flags.workdir, command, plan, leases) as watch:
-                train(plan, flags, done, console, watch, leases)
-            return watch
-    except OSError as error:
-        where = error.filename or flags.workdir
-        raise UserError(f"{where}: cannot write there ({error.strerror}); the same command continues") from None
+    """Runs what is missing, beside other launchers of this workdir. Raises: OSError, UserError where it cannot."""
+    with ended_by_signals(), closing(Leases(flags.workdir)) as leases:
+        with leases.hold("sweep", lambda holder: say_waiting(console, holder)):
+            leftovers.tidy(flags.workdir, leases)
+            for cell in again(flags, plan):
+                records.forget(flags.workdir, cell)
+            done = records.finished(flags.workdir, plan.cells)
+            prepare(plan, flags.workdir, command, done)
+        with launches.timed(flags.workdir, command, plan, leases) as watch:
+            train(plan, flags, done, console, watch, leases)
+        return watch
 
 
 def say_waiting(console: Console, holder: Holder) -> None:

@@ -90,13 +90,12 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
-    again = [status for status in ("failed", records.DAMAGED) if (frame.status == status).any()]
-    if again:
-        yield Text.assemble("again:    ", (f"{manifest['command']} --retry={','.join(again)}", "bold"))
-    missing = (frame.status == records.MISSING).any()
-    if missing:
+    found = {status for status in (records.MISSING, records.DAMAGED, "failed") if (frame.status == status).any()}
+    if records.MISSING in found:
         yield Text.assemble("continue: ", (manifest["command"], "bold"))
-    if not missing and records.DAMAGED not in again:
+    if again := sorted(found - {records.MISSING}):
+        yield Text.assemble("again:    ", (f"{manifest['command']} --retry={','.join(again)}", "bold"))
+    if not found - {"failed"}:
         yield Text.assemble(
             "table:    ", (shlex.join(["python", "-m", "experiments.table", f"--workdir={workdir}"]), "bold")
         )

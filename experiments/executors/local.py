@@ -14,9 +14,9 @@ import psutil
 from experiments import records
 from experiments.executors.backlog import LOOK, Backlog, Task
 from experiments.executors.worker import Lane
+from experiments.files import RecordError
 from experiments.leases import Leases
 from experiments.settings import Settings
-from flax_tx.errors import UserError
 
 
 def cores() -> list[int]:
@@ -28,7 +28,7 @@ def cores() -> list[int]:
 def run(workdir: str, programs: dict[str, list[str]], settings: Settings, leases: Leases) -> Iterator[dict]:
     """The events of all programs. Lanes are stopped however this ends.
 
-    Raises: UserError, when results cannot be written or no lane starts.
+    Raises: RecordError, when results cannot be written or no lane starts.
     """
     backlog, team = Backlog(workdir, programs, leases), Team(workdir, len(programs), settings)
     try:
@@ -83,7 +83,7 @@ class Team:
         if lane not in self.lanes:
             return
         if event["event"] == "stop":
-            raise UserError(f"{event['reason']}; the same command continues")
+            raise RecordError(event["reason"])
         if event["event"] == "dead":
             yield from self.bury(lane, event["reason"], backlog)
         elif event["event"] == "idle":
@@ -100,7 +100,7 @@ class Team:
             yield from inherit(self.workdir, lane.task, reason, backlog, lane.number)
             self.hire(lane.number, lane.core)
         elif not self.lanes:
-            raise UserError(f"{reason} before its first program; see {lane.log}")
+            raise RecordError(f"{reason} before its first program; see {lane.log}")
 
 
 def inherit(workdir: str, task: Task | None, reason: str, backlog: Backlog, lane: int) -> Iterator[dict]:

@@ -12,7 +12,7 @@ from flax_tx.config import split
 from tests.experiments import tiny
 
 ALWAYS = Settings(checkpoint_seconds=0)
-TIMES = ("seconds", "finished", "tokens_per_second", "train_seconds", "compile_seconds")
+TIMES = ("seconds", "finished", "tokens_per_second", "train_seconds", "compile_seconds", "files", "seal")
 PROBED = tiny.SWEEP.replace("return c", "c.probe.start = True\n    c.probe.layers = True\n    return c").replace(
     '["post", "pre"]', '["pre"]'
 )
@@ -113,9 +113,9 @@ def largest(folder):
 
 def foreign(folder):
     path = folder / "10.json"
-    about = json.loads(path.read_text())
+    about = records.read_json(path)
     about["origin"]["jaxlib"] = "0.0.1"
-    records.write_json(path, {name: value for name, value in about.items() if name != "schema"})
+    records.write_json(path, about)
 
 
 SPOILED = {
@@ -123,7 +123,7 @@ SPOILED = {
     "a torn array": (lambda folder: largest(folder / "10").write_bytes(b""), "damaged"),
     "a vanished array": (lambda folder: largest(folder / "10").unlink(), "damaged"),
     "a file too many": (lambda folder: (folder / "10" / "more").write_text("x"), "damaged"),
-    "a torn manifest": (lambda folder: (folder / "10.json").write_text("{"), "unreadable"),
+    "a torn manifest": (lambda folder: (folder / "10.json").write_text("{"), "damaged"),
     "a vanished folder": (lambda folder: shutil.rmtree(folder / "10"), "damaged"),
     "another jaxlib": (foreign, "made with another jaxlib"),
 }
