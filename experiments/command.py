@@ -1,13 +1,18 @@
-"""What the commands have in common: a mistake of the user is one line on stderr and exit status 2."""
+"""What the commands have in common: what goes wrong is a line on stderr, never a traceback.
+
+Exit status 2: a mistake in what was asked. 1: a record is damaged, or the disk is full, read-only or gone.
+"""
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from experiments.files import trouble
 from flax_tx.errors import UserError
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -24,6 +29,12 @@ class Parser(argparse.ArgumentParser):
             )
         else:
             self.add_argument("--workdir", required=True, help="the folder of a sweep")
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None) -> tuple:
+        """As argparse does. Raises: UserError also for texts that no file name and no field can hold."""
+        if wrong := [text for text in args or () if "\0" in text]:
+            raise UserError(f"{self.prog}: {text!r:.80}: expected a text without NUL" for text in wrong)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
@@ -43,6 +54,14 @@ def together(*steps: Callable[[], Any]) -> list[Any]:
     return found
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal other than Ctrl-C that asks for an orderly end."""
+
+    def __init__(self, signum: int):
+        super().__init__(signum)
+        self.signum = signum
+
+
 @contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
     """What is written within, where the user said. Raises: UserError where that cannot be."""
@@ -60,15 +79,19 @@ def picture_path(out: Path | None) -> None:
 
 def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     """Runs a command with the arguments of this process and exits with the status that it returns, 0 for None."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # a path may hold bytes that no encoding knows
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # `... | head`: nobody reads on, and the interpreter must not try to flush again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(error.status)
+    except KeyboardInterrupt as interruption:
+        sys.exit(128 + getattr(interruption, "signum", signal.SIGINT))
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter must not try to flush again
+        if isinstance(error, BrokenPipeError):  # `... | head`: nobody reads on
+            sys.exit(141)
+        print(trouble(error), file=sys.stderr)
+        sys.exit(1)
     sys.exit(status or 0)

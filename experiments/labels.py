@@ -20,6 +20,8 @@ VAGUE = {
 
 def key(value: Any) -> Any:
     """A value of JSON as a dictionary's key: lists are tuples, objects are tuples of pairs."""
+    if isinstance(value, str | int | float | None):  # what most are; asking for a Mapping is slow
+        return value
     if isinstance(value, Mapping):
         return tuple((name, key(item)) for name, item in sorted(value.items()))
     return tuple(key(item) for item in value) if isinstance(value, list | tuple) else value

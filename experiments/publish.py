@@ -13,6 +13,7 @@ from pathlib import Path
 
 from experiments import figure, launches, overview, records, table, verdict
 from experiments.command import Parser, run, writing
+from experiments.shapes import is_name
 from flax_tx.errors import UserError
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -24,6 +25,8 @@ def publish(workdir: str | os.PathLike, to: str | os.PathLike = "results") -> Pa
     Raises: UserError for a folder that is no sweep's, before anything is written.
     """
     manifest = records.sweep(workdir)
+    if not is_name(manifest["name"]):
+        raise UserError(f"{workdir}: sweep {manifest['name']!r}: expected a name that a folder can have")
     folder, files = Path(to) / manifest["name"], contents(workdir, manifest)
     found, ran = claims(workdir, manifest), about(workdir, manifest)
     with writing(folder):

@@ -10,6 +10,8 @@ T = TypeVar("T")
 class UserError(Exception):
     """One or more mistakes of the user, each a line that names the field, the value, what was expected and the mend."""
 
+    status = 2  # with which a command exits
+
     def __init__(self, problems: str | Iterable[str]):
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))

@@ -51,7 +51,7 @@ def content(workdir: str | os.PathLike, manifest: Mapping, frame: Any) -> dict[s
     title, _, rest = manifest["question"].strip().partition("\n")
     reports = [_headed(report, title) for report in table.with_published(workdir)]
     axes = [name for name, values in manifest["axes"].items() if len(values) > 1]
-    counts = [(status, int((frame.status == status).sum())) for status in (*records.STATUSES, records.MISSING)]
+    counts = [(status, int((frame.status == status).sum())) for status in (*records.STATUSES, *records.ABSENT)]
     return {
         "title": title or manifest["name"],
         "question": rest.strip(),

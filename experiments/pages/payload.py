@@ -85,7 +85,7 @@ def axes_of(manifest: Mapping, frame: pd.DataFrame, spec: Table) -> list[dict[st
         order = [*values, *dict.fromkeys(value for value in of if value not in values)]
         labels = [spec.label(value) for value in order]
         axes.append({"field": name, "name": names[name], "values": labels, "of": [order.index(value) for value in of]})
-    known = [status for status in (*records.STATUSES, records.MISSING) if (frame.status == status).any()]
+    known = [status for status in (*records.STATUSES, *records.ABSENT) if (frame.status == status).any()]
     of = [known.index(status) for status in frame.status]
     return [*axes, {"field": "status", "name": "status", "values": known, "of": of}]
 

@@ -10,7 +10,7 @@ from experiments import records
 from experiments.labels import pairs
 from experiments.tables.trials import columns_of
 
-ORDER = ("failed", "diverged", "stuck", records.MISSING)
+ORDER = ("failed", records.DAMAGED, "diverged", "stuck", records.MISSING)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,11 @@ class Arm:
         return sum(self.counts[status] for status in BAD)
 
     @property
+    def absent(self) -> int:
+        """Seeds without a result, or with one that cannot be believed."""
+        return sum(self.counts[status] for status in records.ABSENT)
+
+    @property
     def values(self) -> dict[tuple, float]:
         """The number by seed, of the seeds that have one."""
         return {seed: trial.shown for seed, trial in self.trials.items() if trial.status == "done"}

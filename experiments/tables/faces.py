@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from experiments.labels import say
+from experiments.records import ABSENT
 from experiments.tables.arms import BAD, Arm, Report
 
 NOT_PLANNED = "–"
@@ -51,10 +52,10 @@ def face(arm: Arm | None, report: Report, theory: str = "") -> Face:
     if arm is None:
         return Face(trouble=NOT_PLANNED, theory=theory)
     shown, bad = arm.estimate, [f"{arm.counts[status]}/{arm.planned} {status}" for status in BAD if arm.counts[status]]
-    missing = [f"missing {arm.counts['missing']}/{arm.planned}"] if arm.counts["missing"] else []
+    absent = [f"{status} {arm.counts[status]}/{arm.planned}" for status in ABSENT if arm.counts[status]]
     digits = arm.described.format
     return Face(
-        trouble=", ".join(bad + missing),
+        trouble=", ".join(bad + absent),
         number=signed(format(shown.mean, digits)) if shown.n else "",
         spread="" if math.isnan(shown.half_width) else format(shown.half_width, digits),
         survivors=bool(bad and shown.n),
@@ -72,7 +73,7 @@ def signed(number: str) -> str:
 
 def nuisance(arm: Arm, report: Report) -> str:
     """`3e-3*`: the value an arm is judged at; `all` when every value went bad; nothing when no arm was tuned."""
-    if not report.tuned or arm.counts["missing"] == arm.planned:
+    if not report.tuned or arm.absent == arm.planned:
         return ""
     if report.spec.columns_of and arm.place.column[0] != report.spec.columns_of[0].heading:
         return ""  # chosen once for the row

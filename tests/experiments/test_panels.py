@@ -45,7 +45,7 @@ def workdir(tmp_path_factory):
         values = [number(row[WIRING], row[DEPTH], row["seed.init"], i) for _, i in names]
         quantity, index = zip(*names, strict=True)
         columns = {"quantity": quantity, "index": index, "head": [0] * len(names), "value": values}
-        records.write_parquet(records.cell_dir(folder, cell) / "probes.parquet", columns)
+        synthetic.add_probes(folder, cell, columns)
     return folder
 
 

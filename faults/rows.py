@@ -1,0 +1,6 @@
+"""Every fault, in the order of the table."""
+
+from faults.kills import KILLS
+from faults.launchers import LAUNCHERS
+
+ROWS = [*KILLS, *LAUNCHERS]
