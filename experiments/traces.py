@@ -18,7 +18,7 @@ from experiments.records import recorded
 from flax_tx.errors import UserError, nearest
 
 PER_STEP = {"train_loss": "training loss", "grad_norm": "gradient norm", "learning_rate": "learning rate"}
-PER_LAYER = {
+DIAGNOSTICS = {
     "grad_rms": "gradient RMS",
     "update_to_param": "RMS of the update over that of the parameters",
     "attention_logit_max": "largest attention logit",
@@ -81,29 +81,33 @@ class Trace:
     def load(self, workdir: str | os.PathLike, cells: Iterable[str]) -> dict[str, pd.Series]:
         """Cell -> its numbers by step, of the cells that have them."""
         if self.over:
-            return _reduced(records.load_layers(workdir, cells), self.column, self.over)
+            tables = per_layer(workdir, cells, self.column)
+            return {cell: _reduced(table, self.over) for cell, table in tables.items()}
         frame = records.load_metrics(workdir, cells)
         groups = frame.groupby("cell", sort=False) if self.column in frame else ()
         return {cell: part.set_index("step")[self.column] for cell, part in groups}
 
 
-def _reduced(frame: pd.DataFrame, column: str, over: str) -> dict[str, pd.Series]:
+def per_layer(workdir: str | os.PathLike, cells: Iterable[str], column: str) -> dict[str, pd.DataFrame]:
+    """Cell -> a diagnostic (steps, layers), of the cells that have it; layers that do not have it are left out."""
+    frame = records.load_layers(workdir, cells)
     found = {}
     for cell, record in layers(frame) if column in frame else ():
-        table = record[column][:, ~np.isnan(record[column]).all(axis=0)]  # without layers that do not have it
-        steps = pd.Index(np.unique(record["step"]), name="step")
-        if over.isdecimal():
-            table, reduce = record[column][:, int(over) - 1 : int(over)], REDUCTIONS["first"]
-        else:
-            reduce = REDUCTIONS[over]
-        found[cell] = pd.Series(reduce(table) if table.size else np.nan, steps, float)
-    return found
+        table = pd.DataFrame(record[column], pd.Index(record["step"][:, 0], name="step"), record["layer"][0])
+        found[cell] = table.loc[:, ~table.isna().all()]
+    return {cell: table for cell, table in found.items() if table.size}
+
+
+def _reduced(table: pd.DataFrame, over: str) -> pd.Series:
+    if over.isdecimal():
+        return table[int(over)] if int(over) in table else pd.Series(np.nan, table.index)
+    return pd.Series(REDUCTIONS[over](table.to_numpy()), table.index)
 
 
 def layer_words(column: str) -> str:
     """`attention.stream_rms` in words."""
     sublayer, _, statistic = column.rpartition(".")
-    return PER_LAYER.get(statistic, statistic.replace("_", " ")) + (f", {sublayer}" if sublayer else "")
+    return DIAGNOSTICS.get(statistic, statistic.replace("_", " ")) + (f", {sublayer}" if sublayer else "")
 
 
 def parse(text: str, workdirs: Iterable[str | os.PathLike]) -> Trace:

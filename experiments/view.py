@@ -98,14 +98,17 @@ def select(
     where: str = "",
     group_by: str | None = None,
     facet: str | None = None,
+    metric: str | None = None,
 ) -> View:
     """The arms to show, each at its best learning rate (or whatever its sweep retunes).
 
     Args:
       where, group_by, facet: as experiments.selection reads them; lines are the rows of the sweeps' tables by default,
         panels their columns.
+      metric: the number of each arm; the tables' own by default.
 
-    Raises: UserError for an unknown field or value, for no cell, or a field that varies and would be averaged over.
+    Raises: UserError for an unknown field, value or metric, for no cell, or a field that varies and would be averaged
+    over.
     """
     folders = [workdirs] if isinstance(workdirs, str | os.PathLike) else list(workdirs)
     sweeps = dict(zip(overlay.names(folders), folders, strict=True))
@@ -119,7 +122,8 @@ def select(
     )
     lines, panels = _shown(lines, panels, list(specs.values()))
     reports = {
-        name: _report(folder, arrange(specs[name], lines, panels), kept, where) for name, folder in sweeps.items()
+        name: _report(folder, arrange(specs[name], lines, panels), kept, where, metric)
+        for name, folder in sweeps.items()
     }
     return View(reports, lines, panels, fields)
 
@@ -133,9 +137,11 @@ def _shown(lines: tuple | None, panels: tuple | None, specs: Sequence[Table]) ->
     return lines, tuple(name for name in columns if name not in lines) if panels is None else panels
 
 
-def _report(workdir: str | os.PathLike, spec: Table, kept: Mapping[str, tuple], where: str) -> Report:
+def _report(
+    workdir: str | os.PathLike, spec: Table, kept: Mapping[str, tuple], where: str, metric: str | None
+) -> Report:
     spec = dataclasses.replace(spec, only={name: v for name, v in spec.only.items() if name not in kept})
-    report = assemble(workdir, spec=spec, where=kept)
+    report = assemble(workdir, metric, spec, kept)
     if not report.arms:
         raise UserError(f"where {where!r}: no cell of {workdir} is all of this")
     mixed = []

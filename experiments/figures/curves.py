@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from experiments.traces import Trace
 from experiments.view import Line, View
 from flax_tx.errors import UserError
 
+T = TypeVar("T", pd.Series, pd.DataFrame)
 ENDS = ("stuck", "diverged", "failed", "missing")  # of a seed, in the order in which they are counted
 
 
@@ -82,6 +83,11 @@ class Curve:
         """[S, T]: where each seed stands."""
         return self.lengths[:, None] * self.step
 
+    def of_logarithms(self) -> "Curve":
+        """The curve for a logarithmic axis: the geometric mean, and the t band of the logarithms."""
+        mean, low, high = geometric(self.seeds, self.mean)
+        return dataclasses.replace(self, mean=mean, low=low, high=high)
+
 
 def curves(view: View, trace: Trace, smooth: float, x: str = "step") -> list[Curve]:
     """The curves of all arms; arms of several sweeps with equal cells and equal numbers are one curve.
@@ -123,7 +129,9 @@ def cells_of(arm: Arm) -> set[str]:
 
 def _of_sweep(sweep: str, report: Report, trace: Trace, smooth: float, x: str) -> Iterator[Curve]:
     cells = [trial.cell for arm in report.arms.values() for trial in arm.trials.values()]
-    by_cell = trace.load(report.workdir, cells)
+    by_cell = {
+        cell: until_bad(part, report.frame.loc[cell]) for cell, part in trace.load(report.workdir, cells).items()
+    }
     rows = report.frame.loc[list(by_cell)].to_dict("index")
     lengths = {cell: float(X_AXES[x].length(rows[cell], by_cell[cell].index[-1])) for cell in by_cell}
     if lost := [cell for cell, length in lengths.items() if not np.isfinite(length)]:
@@ -131,6 +139,14 @@ def _of_sweep(sweep: str, report: Report, trace: Trace, smooth: float, x: str) -
     for arm in report.arms.values():
         line = Line(arm.place.row, (sweep,))
         yield _curve(arm, line, report.frame.status, by_cell, lengths, smooth)
+
+
+def until_bad(found: T, row: pd.Series) -> T:
+    """What was recorded by step, NaN from the bad step of a cell that diverged."""
+    bad = row.step if row.status == "diverged" and pd.notna(row.step) else np.inf
+    known = found.astype(float)
+    known.loc[known.index >= bad] = np.nan
+    return known
 
 
 def _curve(
@@ -170,6 +186,14 @@ def band(seeds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mean = seeds.mean(axis=0) if n else np.full(seeds.shape[1:], np.nan)
         sd = seeds.std(axis=0, ddof=1) if n > 1 else np.zeros(seeds.shape[1:])
     return mean, special.stdtrit(n - 1, (1 + LEVEL) / 2) * sd / np.sqrt(n) if n > 1 else sd
+
+
+def geometric(seeds: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Geometric mean over the first axis and the ends of the t interval of the logarithms; NaN where `mean` is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle, half = band(np.log(seeds))
+    middle = np.where(np.isfinite(mean), middle, np.nan)
+    return np.exp(middle), np.exp(middle - half), np.exp(middle + half)
 
 
 def ema(values: np.ndarray, decay: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Curves on paper: panels with thin seeds, means and bands, where seeds went bad, entropies and the noise floor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,34 +10,37 @@ from matplotlib.path import Path
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
 from experiments.figures.curves import Curve
+from experiments.figures.heads import Heads
 from experiments.figures.looks import looks
-from experiments.figures.page import GREY, SMALL, page
-from experiments.figures.plot import Floor, Plot
+from experiments.figures.page import GREY, ROW, page, room
+from experiments.figures.plot import Floor, Plot, two_digits
 from experiments.figures.text import plain, wrap
-from experiments.view import Line
+from experiments.view import Line, View
 
-BAND = "mean and 95 % t band over {seeds}, thin lines are seeds"
+BAND = "{mean} and 95 % t band over {seeds}, thin lines are seeds"
+BESIDE = 1.75  # inches of text beside a panel
 CROSS = {"marker": "X", "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.7}
 SQUARE = {"marker": "s", "markersize": 4.6, "markerfacecolor": "white", "markeredgewidth": 1.1}
 ENDS = {"diverged": (CROSS, "a seed diverged"), "stuck": (SQUARE, "a seed ended stuck")}
 BEAM = Path([(-0.4, -1), (0.4, -1), (0, -1), (0, 1), (-0.4, 1), (0.4, 1)], [1, 2, 1, 2, 1, 2])  # a bar with its caps
-FLOOR = 1.025  # where the noise floor stands, in widths of a panel
+FLOOR = 1.018  # where the noise floor stands, in widths of a panel
+POINTS = 12  # of a line at most, for each to have its dot
 FEW = 30  # times from the lowest to the highest value: too few powers of ten to read a scale by
 
 
 def draw(plot: Plot) -> Figure:
     """The figure of a plot: for a column of a paper when it has one panel, for a page's width when it has more."""
-    panels, styles = plot.view.panels, styles_of(plot)
-    with page(len(panels), plot.title, plot.method(BAND), handles(plot, styles)) as sheet:
-        troubles = [wrap("; ".join(plot.troubles(panel)), sheet.room, SMALL) for panel in panels]
-        for ax, panel, lines in zip(sheet.axes, panels, troubles, strict=True):
+    panels, styles = plot.view.panels, styles_of(plot.view, plot.lines)
+    across = room(len(panels))
+    names, troubles = zip(*((plot.view.panel_name(p), "; ".join(plot.troubles(p))) for p in panels), strict=True)
+    heads = Heads.of(names, troubles, across)
+    with page(len(panels), plot.title, plot.method(BAND), handles(plot, styles), row=ROW + heads.tall) as sheet:
+        heads.draw(sheet.axes)
+        for ax, panel in zip(sheet.axes, panels, strict=True):
             for curve in plot.within(panel):
                 _draw(ax, curve, styles[curve.line])
             for reference, value in plot.references(panel):
                 ax.axhline(value, color=GREY, linewidth=0.9, linestyle=reference.dash, zorder=0)
-            ax.set_title(plain(plot.view.panel_name(panel)), pad=4 + 8.2 * max(map(len, troubles)))
-            place = {"transform": ax.transAxes, "ha": "center", "va": "bottom"}
-            ax.text(0.5, 1.015, plain("\n".join(lines)), fontsize=SMALL, color=GREY, **place)
         _scale(sheet.axes[0], plot)
         for ax, panel in zip(sheet.axes, panels, strict=True):
             _ends(ax, plot, panel, styles)
@@ -45,19 +48,18 @@ def draw(plot: Plot) -> Figure:
                 _floor(ax, floor, panel, number)
         for ax in sheet.bottom:
             ax.tick_params(labelbottom=True)
-            ax.set_xlabel("\n".join(wrap(plot.x_label, sheet.room, 8)))
-        for ax in sheet.axes[:: sheet.columns]:
-            ax.set_ylabel(plain("\n".join(wrap(plot.y_label, sheet.tall, 8))))
+            ax.set_xlabel("\n".join(wrap(plot.x_label, across, 8)))
+        for ax in sheet.left:
+            ax.set_ylabel(plain("\n".join(wrap(plot.y_label, BESIDE, 8))))
     return sheet.figure
 
 
-def styles_of(plot: Plot) -> dict[Line, dict]:
+def styles_of(view: View, lines: Sequence[Line]) -> dict[Line, dict]:
     """Per line its look: colour and dash by the first field that differs, marker by the others and by the sweep."""
-    first, rest = plot.view.differ[:1], plot.view.differ[1:]
-    keys = [(*(tuple(line.row[i] for i in part) for part in (first, rest)), line.sweeps) for line in plot.lines]
-    keys = [(one, (others, sweeps)) for one, others, sweeps in keys]
+    first, rest = view.differ[:1], view.differ[1:]
+    keys = [(tuple(line.row[i] for i in first), (*(line.row[i] for i in rest), line.sweeps)) for line in lines]
     found = looks(keys)
-    return {line: found[key] for line, key in zip(plot.lines, keys, strict=True)}
+    return {line: found[key] for line, key in zip(lines, keys, strict=True)}
 
 
 def _draw(ax: Axes, curve: Curve, style: Mapping) -> None:
@@ -65,11 +67,16 @@ def _draw(ax: Axes, curve: Curve, style: Mapping) -> None:
     for x, seed in zip(curve.seed_x, curve.seeds, strict=True):
         ax.plot(x, seed, color=color, linewidth=0.5, alpha=0.4, zorder=2)
     ax.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.13, linewidth=0, zorder=1)
-    ax.plot(curve.x, curve.mean, **style, zorder=3)
-    known = np.pad(np.isfinite(curve.mean), 1)
-    alone = known[1:-1] & ~known[:-2] & ~known[2:]
-    if alone.any():
-        ax.plot(curve.x[alone], curve.mean[alone], color=color, marker=".", linestyle="", zorder=3)
+    draw_mean(ax, curve.x, curve.mean, style)
+
+
+def draw_mean(ax: Axes, x: np.ndarray, mean: np.ndarray, style: Mapping) -> None:
+    """The line of means; few points, and those that stand alone, as dots too."""
+    ax.plot(x, mean, **style, zorder=3)
+    known = np.pad(np.isfinite(mean), 1)
+    seen = (known[1:-1] & ~known[:-2] & ~known[2:]) | (len(x) <= POINTS)
+    if seen.any():
+        ax.plot(x[seen], mean[seen], color=style["color"], marker=".", markersize=4, linestyle="", zorder=3)
 
 
 def _ends(ax: Axes, plot: Plot, panel: tuple, styles: Mapping[Line, dict]) -> None:
@@ -102,11 +109,16 @@ def _scale(ax: Axes, plot: Plot) -> None:
     ax.margins(x=0.01)
     if plot.log_y:
         ax.set_yscale("log")
-    if plot.log_y and high < FEW * low:
+        few_decades(ax, low, high)
+    ax.set_ylim(low, high)
+
+
+def few_decades(ax: Axes, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis of y that has too few powers of ten to read it by."""
+    if high < FEW * low:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(low, high)
 
 
 def handles(plot: Plot, styles: Mapping[Line, dict]) -> list[Line2D]:
@@ -121,6 +133,8 @@ def handles(plot: Plot, styles: Mapping[Line, dict]) -> list[Line2D]:
     if plot.floors:
         bar = {"color": GREY, "marker": BEAM, "markersize": 7, "markeredgewidth": 1.1, "linestyle": ""}
         found.append(
-            Line2D([], [], **bar, label=f"noise floor, ± {' and ± '.join(f'{f.sd:.2g}' for f in plot.floors)}")
+            Line2D(
+                [], [], **bar, label=f"noise floor, ± {' and ± '.join(two_digits(floor.sd) for floor in plot.floors)}"
+            )
         )
     return found

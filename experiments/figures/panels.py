@@ -22,7 +22,7 @@ def draw(figure: Figure, drawn: Sequence[Drawn]) -> Canvas:
     styles = styles_of(figure, drawn)
     heading = figure.title or title(drawn[0].report)
     legend = handles(drawn, styles)
-    with page(len(drawn), heading, [method_of(drawn)], legend, figure.columns, ROW, shared=False) as sheet:
+    with page(len(drawn), heading, [method_of(drawn)], legend, figure.columns, ROW, False, False) as sheet:
         for ax, one in zip(sheet.axes, drawn, strict=True):
             axes.draw(ax, one, figure, drawn, styles)
     return sheet.figure

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations, groupby
 
 import numpy as np
 
 from experiments import overlay, traces, view
 from experiments.figures.curves import X_AXES, Curve, cells_of, curves, differing
-from experiments.labels import pairs, short_names
+from experiments.labels import pairs, say, short_names
 from experiments.metrics.cells import describe
 from experiments.statistics import Estimate, estimate, noise_floor
 from experiments.tables.arms import Report, table_of
@@ -60,7 +60,7 @@ class Plot:
     log_y: bool
     curves: list[Curve]
 
-    @property
+    @cached_property
     def lines(self) -> list[Line]:
         """The entries of the legend, those of the same values next to each other."""
         drawn = dict.fromkeys(curve.line for curve in self.curves)
@@ -82,7 +82,7 @@ class Plot:
         units = dict.fromkeys(unit(report.manifest, "final_train_loss") for report in self.view.reports.values())
         return f"{self.trace.words} ({' or '.join(units)})" if self.trace.is_loss else self.trace.words
 
-    @property
+    @cached_property
     def y_range(self) -> tuple[float, float]:
         """The range of y of all panels: what the seeds span after the first tenth, and the entropies."""
         values = self._late()
@@ -103,15 +103,21 @@ class Plot:
 
     def references(self, panel: tuple) -> list[tuple[Reference, float]]:
         """The entropies of the data of a panel's cells, where the curves are losses."""
-        found = {}
-        for report in self.view.reports.values() if self.trace.is_loss else ():
-            cells = [cell for arm in report.arms.values() if arm.place.column == panel for cell in cells_of(arm)]
-            for row in report.frame.loc[cells].to_dict("records"):
+        return list(self._references.get(panel, ()))
+
+    @cached_property
+    def _references(self) -> dict[tuple, dict[tuple[Reference, float], None]]:
+        found: dict[tuple, dict] = {}
+        for _, report, arm in self.view.arms if self.trace.is_loss else ():
+            of_data = report.frame.filter(like="data.").loc[sorted(cells_of(arm))]
+            for row in of_data.to_dict("records"):
                 about = describe(report.manifest["data"], row)
                 known = [each for each in REFERENCES if about.get(each.field) is not None]
                 known = [each for each in known if each.field != "bigram_loss" or about.get("floor_loss") is None]
-                found |= dict.fromkeys((each, float(about[each.field])) for each in known)
-        return list(found)
+                found.setdefault(arm.place.column, {}).update(
+                    {(each, float(about[each.field])): None for each in known}
+                )
+        return found
 
     def final(self, curve: Curve) -> Estimate:
         """The end of a curve over its seeds; of none where a seed went bad on the way."""
@@ -134,7 +140,7 @@ class Plot:
             for trouble, arms in groupby(found, key=lambda curve: curve.trouble)
         ]
 
-    @property
+    @cached_property
     def floors(self) -> list[Floor]:
         """The noise floor of each sweep, as far as it is known."""
         found = [self._floor(sweep, report) for sweep, report in self.view.reports.items()]
@@ -150,23 +156,27 @@ class Plot:
         levels = {panel: float(np.mean([self.final(c).mean for c in arms])) for panel, arms in groups.items() if arms}
         return Floor(sweep, words, *noise_floor(curve.seeds[:, -1] for curve in chosen or mine), levels)
 
-    def method(self, band: str) -> list[str]:
-        """How the picture was made, a line each; `band` says what is drawn of {seeds}."""
+    def method(self, drawn: str) -> list[str]:
+        """How the picture was made, a line each; `drawn` says what is drawn of the {mean} over {seeds}."""
         seeds = sorted({len(curve.seeds) for curve in self.curves if len(curve.seeds)}) or [0]
         span = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
         tuned = dict.fromkeys(n for r in self.view.reports.values() if r.tuned for n in r.spec.nuisance)
         best = f"each at its best {' and '.join(short_names(tuned).values())}" if tuned else ""
-        drawn = band.format(seeds=f"{span} seeds") if seeds[-1] > 1 else "one seed"
-        parts = (self.view.common, best, drawn, f"EMA {self.smooth:g}" if self.smooth else "")
-        return ["; ".join(part for part in parts if part), *map(self.said, self.floors), *self.notes]
+        mean = "geometric mean" if self.log_y else "mean"
+        what = drawn.format(mean=mean, seeds=f"{span} seeds") if seeds[-1] > 1 else "one seed"
+        parts = (self.view.common, best, what, f"EMA {self.smooth:g}" if self.smooth else "")
+        return ["; ".join(part for part in parts if part), *self._floors_said(), *self.notes]
 
-    def said(self, floor: Floor) -> str:
-        """The noise floor in words."""
-        of = f"{floor.of}{f' in {floor.sweep}' * bool(floor.sweep)}"
-        return (
-            f"noise floor {floor.sd:.2g}: SD over seeds of where the curves end, of {of}, pooled "
-            f"({floor.dof} degree{'s' * (floor.dof != 1)} of freedom)"
-        )
+    def _floors_said(self) -> list[str]:
+        said = []
+        for of, floors in groupby(sorted(self.floors, key=lambda floor: floor.of), key=lambda floor: floor.of):
+            each = [
+                f"{two_digits(floor.sd)}{f' in {floor.sweep}' * bool(floor.sweep)} "
+                f"({floor.dof} degree{'s' * (floor.dof != 1)} of freedom)"
+                for floor in floors
+            ]
+            said.append(f"noise floor {', '.join(each)}: pooled SD over seeds of where the curves of {of} end")
+        return said
 
     @property
     def notes(self) -> list[str]:
@@ -187,6 +197,12 @@ class Plot:
     def title(self) -> str:
         """The titles of the sweeps."""
         return " / ".join(dict.fromkeys(title(report) for report in self.view.reports.values()))
+
+
+def two_digits(number: float) -> str:
+    """0.014, 7.3e-4."""
+    short = f"{number:.2g}"
+    return short if 1e-3 <= abs(number) < 1e4 else say(float(short))
 
 
 def _has(baseline: dict, curve: Curve, report: Report) -> bool:
@@ -226,7 +242,8 @@ def make(
     drawn = curves(chosen, trace, decay, x)
     if not any(len(curve.seeds) for curve in drawn):
         raise UserError(f"metric {metric!r}: none of the chosen cells has recorded it")
-    return Plot(chosen, trace, decay, x, log_x, log_y or _spans_decades(trace, drawn), drawn)
+    log_y = log_y or _spans_decades(trace, drawn)
+    return Plot(chosen, trace, decay, x, log_x, log_y, [curve.of_logarithms() if log_y else curve for curve in drawn])
 
 
 def _check_x(x: str) -> None:

@@ -27,7 +27,7 @@ COLOURS = ("default", *OKABE_ITO[1:])  # no black on what may be black
 WIDE, HIGH = 100, 15  # characters of a picture, at most
 GAP = 11  # characters between two letters of a line, at least
 DASHES = {"unigram_loss": "┈", "floor_loss": "╌", "bigram_loss": "╌"}
-BAND = "mean over {seeds}; at its end with the 95 % t interval"
+BAND = "{mean} over {seeds}; at the end the mean with its 95 % t interval"
 ENDS = {"diverged": ("✕", "a seed diverged"), "stuck": ("■", "a seed ended stuck")}
 
 
