@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from experiments import figure, records, table, verdict
-from experiments.pages import facts, payload, plots, stability, troubles
+from experiments.pages import facts, payload, plots, squares, troubles
 from experiments.tables import webpage
 from experiments.tables.arms import Report, table_of
 from experiments.tables.style import STYLE
@@ -50,6 +50,7 @@ def content(workdir: str | os.PathLike, manifest: Mapping, frame: Any) -> dict[s
     """What is said on the page in words and numbers."""
     title, _, rest = manifest["question"].strip().partition("\n")
     reports = [_headed(report, title) for report in table.with_published(workdir)]
+    maps, method = squares.panels(workdir)
     axes = [name for name, values in manifest["axes"].items() if len(values) > 1]
     counts = [(status, int((frame.status == status).sum())) for status in (*records.STATUSES, *records.ABSENT)]
     return {
@@ -64,7 +65,8 @@ def content(workdir: str | os.PathLike, manifest: Mapping, frame: Any) -> dict[s
         "numbers": verdict.numbers,
         "details": verdict.details,
         "figure": _figure(workdir, manifest),
-        "maps": stability.maps(workdir, table_of(manifest)),
+        "maps": maps,
+        "mapped": method,
         "troubles": list(troubles.troubles(workdir, frame, axes)),
         "provenance": facts.provenance(workdir, manifest, frame),
     }
