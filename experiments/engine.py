@@ -51,6 +51,8 @@ def train_cells(desk: "Desk", cells: list[str]) -> Iterator[Event]:
     try:
         configs = {cell: read_config(desk.workdir, cell) for cell in cells}
         compiled = compile_program(next(iter(configs.values()))) if configs else None
+    except records.RecordError as damage:
+        raise Unwritable(str(damage)) from None
     except Exception:
         for cell in cells:
             yield desk.fail(cell, time.perf_counter() - started)

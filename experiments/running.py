@@ -127,12 +127,14 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def prepare(plan: Plan, workdir: str, command: str, done: set[str]) -> None:
-    """Writes the config of every cell that has none, and sweep.json unless it says the same already.
+    """Writes the config of every cell that has none that is whole, and sweep.json unless it says the same already.
 
     Where nothing is left to run, the results keep the provenance that they have.
     """
     for cell, config in plan.cells.items():
-        if not (records.cell_dir(workdir, cell) / "config.json").is_file():
+        try:
+            records.read_config(workdir, cell)
+        except records.RecordError:
             records.write_cell_config(workdir, cell, to_dict(config))
     path = Path(workdir) / "sweep.json"
     before = records.read_json(path) if path.is_file() else {}
