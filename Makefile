@@ -23,10 +23,11 @@ sweep: $(STAMP)    ## train the default sweep and print its table
 test: $(STAMP)     ## everything that CI asserts
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)     ## style, and the direction of imports
+lint: $(STAMP)     ## style, the direction of imports, and known vulnerabilities where the network allows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit
 
 tools:             ## Debian's Chromium and LaTeX, with which some tests open pages and print tables
 	@for tool in chromium pdflatex pdftoppm; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \

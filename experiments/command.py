@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from experiments.files import trouble
 from flax_tx.errors import UserError
@@ -32,26 +32,15 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None) -> tuple:
         """As argparse does. Raises: UserError also for texts that no file name and no field can hold."""
-        if wrong := [text for text in args or () if "\0" in text]:
-            raise UserError(f"{self.prog}: {text!r:.80}: expected a text without NUL" for text in wrong)
+        wrong = [f"{text!r:.80}: expected a text without NUL" for text in args or () if "\0" in text]
+        wrong += [f"{text}: expected a value" for text in args or () if text.endswith("=--")]  # argparse would lose it
+        if wrong:
+            raise UserError(f"{self.prog}: {problem}" for problem in wrong)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{self.prog}: {message} (see --help)")
-
-
-def together(*steps: Callable[[], Any]) -> list[Any]:
-    """What each step gives. Raises: UserError with the problems of all of them."""
-    found, problems = [], []
-    for step in steps:
-        try:
-            found.append(step())
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(problems)
-    return found
 
 
 class Interrupted(KeyboardInterrupt):

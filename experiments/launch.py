@@ -75,7 +75,7 @@ def report_bad(workdir: str, plan: Plan, console: Console) -> int:
     if bad:
         said = ", ".join(f"{number} {status}" for status, number in bad.items())
         command = f"python -m experiments.status --workdir={shlex.quote(workdir)}"
-        console.print(f"cells: {said}; {command}", style="red", markup=False, highlight=False)
+        console.print(f"cells: {said}; {command}", style="red", markup=False, highlight=False, soft_wrap=True)
     return 1 if bad else 0
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from experiments import cell_choice, provenance, reasons, records, sweep_file
 from experiments import plan as planning
-from experiments.command import Parser, run, together
+from experiments.command import Parser, run
 from experiments.differences import change
 from experiments.labels import pairs
 from experiments.reasons import Reason, Workdir

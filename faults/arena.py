@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -35,18 +36,18 @@ def get_config():
     c.data.vocab_size = 8
     c.data.seq_len = 8
     c.train.batch_size = 4
-    c.train.steps = 40
+    c.train.steps = 20
     c.train.chunk_steps = 5
     c.train.eval_windows = 8
     return c
 
 
 def get_hyper(hyper):
-    return hyper.product([hyper.sweep("model.wiring", ["post", "pre"]), hyper.sweep("seed.init", range(3))])
+    return hyper.product([hyper.sweep("model.wiring", {wirings}), hyper.sweep("seed.init", range(4))])
 
 
 def get_table():
-    return Table(rows=("model.wiring",), seeds=("seed.init",), baseline={"model.wiring": "post"})
+    return Table(rows=("model.wiring",), seeds=("seed.init",), baseline={{"model.wiring": "pre"}})
 '''
 
 
@@ -58,11 +59,11 @@ class Arena:
     seconds: float = 10.0  # that the undisturbed run took
 
     @classmethod
-    def open(cls, folder: Path) -> "Arena":
-        """Runs the sweep twice without any fault: once to compile it, once for the reference and its time."""
+    def open(cls, folder: Path, wirings: tuple[str, ...] = ("pre",)) -> "Arena":
+        """Runs the sweep, a program for each wiring, twice without any fault: to compile it, then as the reference."""
         arena = cls(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "small.py").write_text(SWEEP)
+        (folder / "small.py").write_text(SWEEP.format(wirings=list(wirings)))
         for workdir in (folder / "first", arena.reference):
             begun = time.monotonic()
             done = arena.launch(workdir, "--checkpoint_seconds=-1")
@@ -89,7 +90,9 @@ class Arena:
         """A workdir that does not exist yet."""
         return self.folder / f"try {uuid.uuid4().hex[:8]} ü"
 
-    def launch(self, workdir: Path, *arguments: str, **faults: str) -> subprocess.Popen:
+    def launch(
+        self, workdir: Path, *arguments: str, output: IO | int = subprocess.PIPE, **faults: str
+    ) -> subprocess.Popen:
         """The launcher as a process: one lane, and a checkpoint at every chunk unless `arguments` say otherwise.
 
         `faults`: what its processes do to themselves, as faults/injected knows it.
@@ -100,7 +103,7 @@ class Arena:
             environment["PYTHONPATH"] = str(ROOT / "faults" / "injected")
         # a shell has its background jobs, such as a nightly run of this, ignore Ctrl-C
         listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pipes = {"stdout": output, "stderr": output}
         command = [sys.executable, "-m", "experiments.launch", *flags, *arguments]
         return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, preexec_fn=listen, **pipes)
 

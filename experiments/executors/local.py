@@ -18,6 +18,8 @@ from experiments.files import RecordError
 from experiments.leases import Leases
 from experiments.settings import Settings
 
+STILLBORN = 3  # lanes in a row that end before they are ready: then another one would not help
+
 
 def cores() -> list[int]:
     """The cores that this process may use."""
@@ -47,6 +49,7 @@ class Team:
         own = cores()
         self.workdir, self.settings, self.events = workdir, settings, queue.Queue()
         self.lanes: list[Lane] = []
+        self.stillborn = 0
         for number in range(min(settings.lanes or len(own), most)):
             self.hire(number, own[number % len(own)])
 
@@ -89,28 +92,27 @@ class Team:
         elif event["event"] == "idle":
             if lane.task:
                 backlog.end(lane.task)
-            lane.task, lane.idle = None, True
+            lane.task, lane.idle, self.stillborn = None, True, 0
         else:
             yield event | {"lane": lane.number}
 
     def bury(self, lane: Lane, reason: str, backlog: Backlog) -> Iterator[dict]:
-        """Takes a dead lane away, and starts another where that one had begun to work."""
+        """Takes a dead lane away, and starts another. Raises: RecordError, when none gets ready any more."""
         self.lanes.remove(lane)
-        if lane.started:
+        self.stillborn += not lane.started
+        if self.stillborn >= STILLBORN:
+            raise RecordError(f"{reason} before its first program, as {STILLBORN} did in a row; see {lane.log}")
+        if lane.task:
             yield from inherit(self.workdir, lane.task, reason, backlog, lane.number)
-            self.hire(lane.number, lane.core)
-        elif not self.lanes:
-            raise RecordError(f"{reason} before its first program; see {lane.log}")
+        self.hire(lane.number, lane.core)
 
 
-def inherit(workdir: str, task: Task | None, reason: str, backlog: Backlog, lane: int) -> Iterator[dict]:
+def inherit(workdir: str, task: Task, reason: str, backlog: Backlog, lane: int) -> Iterator[dict]:
     """Puts what a dead lane left undone back in the backlog, or records the one cell that killed it twice."""
-    if task is None:
-        return
     done = records.finished(workdir, task.cells)
     left, deaths = [cell for cell in task.cells if cell not in done], task.deaths + 1
     if len(left) == 1 and deaths > 1:
-        yield fail(workdir, left[0], f"{reason}, twice, with this cell alone") | {"lane": lane}
+        yield fail(workdir, left[0], f"{reason}, again, and with this cell alone") | {"lane": lane}
     elif left:
         middle = len(left) // 2 if deaths > 1 else 0
         for part in filter(None, (left[middle:], left[:middle])):

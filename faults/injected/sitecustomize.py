@@ -1,12 +1,11 @@
-"""What a process of a sweep does to itself when this folder is on its path: FAULT_CLOCK, FAULT_HUNGRY say what."""
+"""What a process of a sweep does to itself when this is on its path: FAULT_CLOCK, FAULT_FULL, FAULT_HUNGRY say what."""
 
-import datetime
+import errno
 import os
 import random
 import sys
 import threading
 import time
-from pathlib import Path
 
 YEARS = 3e8  # seconds, about ten years
 
@@ -20,28 +19,39 @@ def jump() -> None:
         offset = random.uniform(-YEARS, YEARS) if random.random() < 0.2 else offset
         return real() + offset
 
-    class Jumping(datetime.datetime):
-        """The time of day, likewise."""
-
-        @classmethod
-        def now(cls, tz=None):
-            return cls.fromtimestamp(now(), tz)
-
     time.time, time.time_ns = now, lambda: int(now() * 1e9)
-    datetime.datetime = Jumping
 
 
-def eat(workdir: str, cell: str) -> None:
-    """Takes three gigabytes as soon as the cell trains."""
-    while not (Path(workdir) / "checkpoints" / cell).exists():
-        time.sleep(0.01)
-    hog = b"\1" * 3_000_000_000
-    time.sleep(60)
-    del hog
+def grow_hungry(hungry: str) -> None:
+    """Has the engine take three gigabytes for one cell."""
+    while not hasattr(sys.modules.get("experiments.engine"), "to_line"):  # its last function
+        time.sleep(0.001)
+    engine = sys.modules["experiments.engine"]
+    run_cell = engine.run_cell
+
+    def eat(desk, cell, *rest):
+        hog = b"\1" * 3_000_000_000 if cell == hungry else b""
+        yield from run_cell(desk, cell, *rest)
+        del hog
+
+    engine.run_cell = eat
+
+
+def fill(share: float) -> None:
+    """The disk is full for that share of the writes."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if random.random() < share:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    os.fsync = fsync
 
 
 if "FAULT_CLOCK" in os.environ:
     jump()
+if "FAULT_FULL" in os.environ:
+    fill(float(os.environ["FAULT_FULL"]))
 if "FAULT_HUNGRY" in os.environ and "experiments.executors.lane" in sys.orig_argv:
-    workdir = sys.orig_argv[sys.orig_argv.index("experiments.executors.lane") + 1]
-    threading.Thread(target=eat, args=(workdir, os.environ["FAULT_HUNGRY"]), daemon=True).start()
+    threading.Thread(target=grow_hungry, args=(os.environ["FAULT_HUNGRY"],), daemon=True).start()

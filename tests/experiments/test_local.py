@@ -101,7 +101,9 @@ def test_lanes_that_die_before_they_start_are_one_line_that_names_their_log(tmp_
     real = worker.subprocess.Popen
     monkeypatch.setattr(worker.subprocess, "Popen", lambda _, **rest: real([sys.executable, "-c", "1/0"], **rest))
     leases = Leases(tmp_path)
-    with pytest.raises(RecordError, match=r"exit status 1 before its first program; see .*lane-0.log"):
+    with pytest.raises(
+        RecordError, match=r"exit status 1 before its first program, as 3 did in a row; see .*lane-0.log"
+    ):
         list(local.run(str(tmp_path), {"p": ["a"]}, Settings(lanes=1), leases))
     assert "ZeroDivisionError" in (tmp_path / "logs" / "lane-0.log").read_text()
     leases.close()
