@@ -24,8 +24,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None) -> tuple:
         """As argparse does. Raises: UserError also for texts that no file name and no field can hold."""
-        if wrong := [text for text in args or () if "\0" in text]:
-            raise UserError(f"{self.prog}: {text!r:.80}: expected a text without NUL" for text in wrong)
+        wrong = [f"{text!r:.80}: expected a text without NUL" for text in args or () if "\0" in text]
+        wrong += [f"{text}: expected a value" for text in args or () if text.endswith("=--")]  # argparse would lose it
+        if wrong:
+            raise UserError(f"{self.prog}: {problem}" for problem in wrong)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from experiments import check, launches, records
+from faults.harm import Sound
 from flax_tx.errors import UserError
 from tests.experiments import synthetic
-from tests.experiments.harm import Sound
 
 ENDS = {0: "done", 1: "failed", 2: "diverged", 3: "missing"}
 LAUNCH = {"command": "c", "size": None, "seconds": 1.0, "cells_run": 3, "lanes": 1, "interrupted": False, "git": {}}
