@@ -100,6 +100,16 @@ def test_the_table_is_printed_and_written(monkeypatch, tmp_path, capsys):
     assert "| a row | 4 | 0 | 0 | 0 |" in (tmp_path / "faults.md").read_text()
 
 
+def test_rows_that_were_not_run_anew_stay_in_the_table(monkeypatch, tmp_path):
+    run(monkeypatch, tmp_path, Tally)
+    rows = [Fault("a row", 4, None), Fault("another", 2, lambda arena, rng, tries: Tally(tries))]
+    monkeypatch.setattr(faults, "ROWS", rows)
+    assert faults.main(["--only=other", "--seed=6", f"--to={tmp_path}"]) == 0
+    text = (tmp_path / "faults.md").read_text()
+    assert text.index("| a row | 4 |") < text.index("| another | 2 |")
+    assert "--seed=5" in text and "--seed=6" in text
+
+
 def test_a_trial_that_breaks_is_wrong(monkeypatch, tmp_path):
     status, row = run(monkeypatch, tmp_path, lambda tries: 1 / 0)
     assert status == 1
