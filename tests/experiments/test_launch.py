@@ -100,7 +100,7 @@ def wait_for_cell(process):
 
 
 def long_sweep(folder):
-    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", "c.train.steps = 3000"))
+    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", "c.train.steps = 1000"))
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
@@ -142,7 +142,7 @@ def test_a_killed_lane_costs_one_program_which_is_tried_again(tmp_path):
     wait_for_cell(process)
     for lane in psutil.Process(process.pid).children():
         lane.kill()
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0
     assert "retry" in output
     assert "SIGKILL" in output
@@ -167,7 +167,7 @@ def test_a_termination_or_a_closed_terminal_stops_as_cleanly(tmp_path, number, s
 def test_two_launchers_share_a_workdir_and_no_cell_is_run_twice(finished, tmp_path):
     path, workdir = tiny.write(tmp_path), str(tmp_path / "run")
     first, second = start(path, workdir), start(path, workdir)
-    outputs = [process.communicate(timeout=300) for process in (first, second)]
+    outputs = [process.communicate(timeout=600) for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
     assert [errors for _, errors in outputs] == ["", ""]
     assert all("[8/8]" in output for output, _ in outputs)
@@ -186,8 +186,8 @@ def test_one_that_finds_everything_taken_says_by_whom_and_waits(tmp_path):
     for line in second.stdout:
         if line.startswith("waiting"):
             break
-    first.communicate(timeout=300)
-    output, errors = second.communicate(timeout=300)
+    first.communicate(timeout=600)
+    output, errors = second.communicate(timeout=600)
     assert f"process {first_pid} on " in line and ", since 20" in line
     assert second.returncode == 0, errors
     assert "[4/4]" in output
