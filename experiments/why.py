@@ -22,6 +22,7 @@ from experiments.labels import pairs
 from experiments.reasons import Reason, Workdir
 from experiments.records import ARM
 from flax_tx.config import SCHEMA_VERSION
+from flax_tx.errors import together
 
 FLAGS = ("--config", "--workdir", "--size")
 DETAILED, VALUES = 5, 4  # cells that are shown one by one, and values of a field in a group that are named
