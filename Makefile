@@ -20,10 +20,11 @@ sweep: $(STAMP)    ## train the default sweep and print its table
 test: $(STAMP)     ## everything that CI asserts
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)     ## style, and the direction of imports
+lint: $(STAMP)     ## style, the direction of imports, and known vulnerabilities where the network allows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit
 
 results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and write results/ anew
 	for sweep in $(FLAGSHIPS); do \

@@ -59,6 +59,12 @@ class Sound:
             path.write_bytes(content)
         return wrong and f"{harm.__name__} of {path.relative_to(self.workdir)}: {wrong}"
 
+    def spoil(self, rng, cells):
+        """Harms a file of the result of each of the cells, for good."""
+        for cell in cells:
+            path = rng.choice([p for p in self.files if p.parent.name == cell and p.name != "status.json"])
+            path.write_bytes(flip(rng, path.read_bytes()))
+
     def unnoticed(self, path, harm):
         """What a reader believes of a workdir in which this file was harmed."""
         if not self.named(path, harm):

@@ -1,5 +1,6 @@
-"""What a process of a sweep does to itself when this folder is on its path: FAULT_CLOCK, FAULT_HUNGRY say what."""
+"""What a process of a sweep does to itself when this is on its path: FAULT_CLOCK, FAULT_FULL, FAULT_HUNGRY say what."""
 
+import errno
 import os
 import random
 import sys
@@ -36,7 +37,21 @@ def grow_hungry(hungry: str) -> None:
     engine.run_cell = eat
 
 
+def fill(share: float) -> None:
+    """The disk is full for that share of the writes."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if random.random() < share:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    os.fsync = fsync
+
+
 if "FAULT_CLOCK" in os.environ:
     jump()
+if "FAULT_FULL" in os.environ:
+    fill(float(os.environ["FAULT_FULL"]))
 if "FAULT_HUNGRY" in os.environ and "experiments.executors.lane" in sys.orig_argv:
     threading.Thread(target=grow_hungry, args=(os.environ["FAULT_HUNGRY"],), daemon=True).start()
