@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from experiments.visible import lines
 from flax_tx.errors import UserError
 
 
@@ -20,19 +21,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""
         raise UserError(f"{self.prog}: {message} (see --help)")
-
-
-def together(*steps: Callable[[], Any]) -> list[Any]:
-    """What each step gives. Raises: UserError with the problems of all of them."""
-    found, problems = [], []
-    for step in steps:
-        try:
-            found.append(step())
-        except UserError as error:
-            problems += error.problems
-    if problems:
-        raise UserError(problems)
-    return found
 
 
 @contextmanager
@@ -50,7 +38,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         status = main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(lines(str(error)), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -10,14 +10,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from experiments import records
 from experiments.command import Parser, run
 from experiments.labels import pairs
+from experiments.screen import Screen, shown
 from experiments.tables.arms import columns_of
+from experiments.visible import line, visible
 
 LISTED = 20  # cells of a kind that are named
 STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "red", records.MISSING: "dim"}
@@ -39,7 +41,7 @@ def draw(workdir: str | os.PathLike) -> RenderableType:
 
 def _headline(manifest: dict, frame: pd.DataFrame) -> Text:
     results = int((frame.status != records.MISSING).sum())
-    text = Text.assemble((manifest["name"], "bold"), f": {results} of {len(frame)} cells have a result (")
+    text = Text.assemble((line(manifest["name"]), "bold"), f": {results} of {len(frame)} cells have a result (")
     counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in STYLES.items()]
     return Text.assemble(text, Text(", ").join(Text(*count) for count in counts), ")")
 
@@ -52,7 +54,7 @@ def _programs(frame: pd.DataFrame, axes: list[str]) -> Table:
     table.add_column("cells that share", overflow="fold")
     for program, cells in frame.groupby("program", sort=False):
         counts = [(cells.status == status).sum() for status in STYLES]
-        table.add_row(Text(program), *(Text(str(count or "·")) for count in counts), Text(_shared(cells, axes)))
+        table.add_row(Text(program), *(Text(str(count or "·")) for count in counts), shown(_shared(cells, axes)))
     return table
 
 
@@ -67,13 +69,13 @@ def _troubles(workdir: str | os.PathLike, frame: pd.DataFrame, axes: list[str], 
     if len(cells):
         yield Text(f"{status} ({len(cells)})", style=STYLES[status])
     for cell, values in itertools.islice(zip(cells.index, columns_of(cells, axes), strict=True), LISTED):
-        yield Text(f"  {cell}  {pairs(dict(zip(axes, values, strict=True)))}{_why(workdir, cells.loc[cell])}")
+        yield shown(f"  {cell}  {pairs(dict(zip(axes, values, strict=True)))}{_why(workdir, cells.loc[cell])}")
     if len(cells) > LISTED:
         yield Text(f"  and {len(cells) - LISTED} more")
 
 
 def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
-    reason = f": {' '.join(str(cell.reason).split())}" if isinstance(cell.get("reason"), str) else ""
+    reason = f": {line(cell.reason)}" if isinstance(cell.get("reason"), str) else ""
     step = f" at step {int(cell.step)}" if pd.notna(cell.get("step")) else ""
     trace = records.cell_dir(workdir, cell.name) / "error.txt"
     return f"{reason}{step}{f'; see {trace}' if trace.is_file() else ''}"
@@ -81,7 +83,7 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
     if (frame.status == records.MISSING).any():
-        yield Text.assemble("continue: ", (manifest["command"], "bold"))
+        yield Text.assemble("continue: ", (visible(manifest["command"]), "bold"))
     else:
         yield Text.assemble(
             "table:    ", (shlex.join(["python", "-m", "experiments.table", f"--workdir={workdir}"]), "bold")
@@ -91,8 +93,7 @@ def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> It
 def main(argv: Sequence[str]) -> None:
     """Prints the state of --workdir."""
     flags = Parser("experiments.status", __doc__).parse_args(argv)
-    console = Console(soft_wrap=True)
-    console.print(draw(flags.workdir), soft_wrap=True)
+    Screen(soft_wrap=True).print(draw(flags.workdir), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The one exception for what a user can mend: it carries one line per problem and never shows a traceback."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -18,3 +21,16 @@ def nearest(name: str, names: Iterable[str]) -> str:
     by_leaf = [candidate for candidate in names if candidate.rpartition(".")[2] == str(name).rpartition(".")[2]]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6) or by_leaf[:1]
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def together(*attempts: Callable[[], T]) -> list[T]:
+    """What each attempt gives. Raises: UserError with every problem of them all."""
+    found, problems = [], []
+    for attempt in attempts:
+        try:
+            found.append(attempt())
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return found
