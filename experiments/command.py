@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiments.files import trouble
+from experiments.visible import lines
 from flax_tx.errors import UserError
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -73,7 +74,7 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         status = main(sys.argv[1:])
         sys.stdout.flush()
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(lines(str(error)), file=sys.stderr)
         sys.exit(error.status)
     except KeyboardInterrupt as interruption:
         sys.exit(128 + getattr(interruption, "signum", signal.SIGINT))
@@ -81,6 +82,6 @@ def run(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter must not try to flush again
         if isinstance(error, BrokenPipeError):  # `... | head`: nobody reads on
             sys.exit(141)
-        print(trouble(error), file=sys.stderr)
+        print(lines(trouble(error)), file=sys.stderr)
         sys.exit(1)
     sys.exit(status or 0)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from experiments.visible import line
+
 VAGUE = {
     "kind",
     "name",
@@ -43,7 +45,7 @@ def _shortest(field: str, others: list[str]) -> str:
 
 
 def say(value: Any) -> str:
-    """A config value in a few characters: 0.003 -> 3e-3, None -> auto, pairs -> name=value."""
+    """A config value in a few characters on one line: 0.003 -> 3e-3, None -> auto, pairs -> name=value."""
     if value is None or isinstance(value, bool):
         return {None: "auto", True: "yes", False: "no"}[value]
     if isinstance(value, float):
@@ -51,7 +53,7 @@ def say(value: Any) -> str:
     if isinstance(value, tuple | list):
         pair = len(value) == 2 and isinstance(value[0], str)
         return f"{value[0]}={say(value[1])}" if pair else f"[{', '.join(say(item) for item in value)}]"
-    return str(value)
+    return line(value)
 
 
 def _say_float(value: float) -> str:

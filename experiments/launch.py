@@ -23,13 +23,13 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from experiments import growth, records, running, sweep_file
 from experiments import plan as planning
 from experiments.command import Parser, run
 from experiments.labels import count, say, short_names
 from experiments.plan import Plan
+from experiments.screen import Screen, shown
 from experiments.table import print_table
 from flax_tx.cost import state_bytes
 from flax_tx.errors import UserError
@@ -50,7 +50,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     """Plans, runs and tabulates. Returns the exit status."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     flags, rest = parser().parse_known_args(argv)
     plan = checked_plan(flags, rest)
     done = records.finished(flags.workdir, plan.cells) - running.again(flags, plan)
@@ -144,7 +144,7 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
         *(("claims", ", ".join(claim.id for claim in claims)) for claims in filter(None, [plan.file.claims])),
         *costs(plan, flags, done),
     ):
-        grid.add_row(head, Text(text))
+        grid.add_row(head, shown(text))
     return grid
 
 

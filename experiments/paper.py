@@ -37,7 +37,7 @@ class Paper:
     @property
     def legend(self) -> str:
         """What the marks that occur mean."""
-        used = {mark for texts in self._texts() for text in texts for mark in marks(text)}
+        used = {mark for texts in self._texts() for text in texts for mark in split(text)[1]}
         return "; ".join([UNMARKED, *(f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in used)])
 
     def _texts(self) -> list[tuple[str, ...]]:
@@ -55,13 +55,13 @@ class Paper:
         return cls(**values | {"rows": dict(values["rows"])})
 
 
-def marks(text: str) -> list[str]:
-    """The marks at the end of a text: `28.8? [M]` -> ["?", "[M]"]."""
+def split(text: str) -> tuple[str, list[str]]:
+    """A text without the marks at its end, and these: `28.8? [M]` -> ("28.8", ["?", "[M]"])."""
     found = []
     while match := MARK.search(text):
         found.insert(0, match[1])
         text = text[: match.start()]
-    return found
+    return text, found
 
 
 def problems(paper: Paper) -> Iterator[str]:
@@ -81,6 +81,6 @@ def _text_problems(label: Any, text: Any) -> Iterator[str]:
     if not isinstance(text, str):
         yield f"table.paper row {label!r}: {text!r}: expected a text"
         return
-    for mark in marks(text):
+    for mark in split(text)[1]:
         if mark not in MARKS:
             yield f"table.paper row {label!r}: mark {mark} of {text!r}: expected one of {', '.join(MARKS)}"

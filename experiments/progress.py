@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from experiments.labels import pairs
 from experiments.plan import Plan
 from experiments.records import ARM
+from experiments.visible import line
 
 ENDED = ("cell", "found")  # by this launcher, by another one
 STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "bold red"}
@@ -63,7 +64,7 @@ def value_of(config, name: str):
 def outcome_line(plan: Plan, event: dict) -> str:
     """One line for a cell that ended."""
     loss = "" if event["val_loss"] is None else f"val_loss {event['val_loss']:.4f}"
-    reason = event["reason"] if event["status"] in ("failed", "diverged") else ""
+    reason = line(event["reason"] or "") if event["status"] in ("failed", "diverged") else ""
     return "  ".join(filter(None, (f"{event['status']:<8}", cell_label(plan, event["cell"]), loss, reason)))
 
 
@@ -102,7 +103,8 @@ def bars(plan: Plan, cells: list[str], events: Iterable[dict], console: Console)
     """A bar over all cells, and below it what each lane does."""
     clock = Clock(plan, cells)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=console) as progress:
+    notes = TextColumn("{task.fields[note]}", markup=False)
+    with Progress(*columns, TimeElapsedColumn(), notes, console=console) as progress:
         total = progress.add_task("cells", total=len(cells), note="")
         lanes: dict[int, int] = {}
         for event in events:

@@ -10,14 +10,16 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from experiments import records
 from experiments.command import Parser, run
 from experiments.labels import pairs
+from experiments.screen import Screen, shown
 from experiments.tables.arms import columns_of
+from experiments.visible import line, visible
 
 LISTED = 20  # cells of a kind that are named
 STYLES = {
@@ -49,7 +51,7 @@ def styles(frame: pd.DataFrame) -> dict[str, str]:
 
 def _headline(manifest: dict, frame: pd.DataFrame) -> Text:
     results = int((~frame.status.isin(records.ABSENT)).sum())
-    text = Text.assemble((manifest["name"], "bold"), f": {results} of {len(frame)} cells have a result (")
+    text = Text.assemble((line(manifest["name"]), "bold"), f": {results} of {len(frame)} cells have a result (")
     counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in styles(frame).items()]
     return Text.assemble(text, Text(", ").join(Text(*count) for count in counts), ")")
 
@@ -62,7 +64,7 @@ def _programs(frame: pd.DataFrame, axes: list[str]) -> Table:
     table.add_column("cells that share", overflow="fold")
     for program, cells in frame.groupby("program", sort=False):
         counts = [(cells.status == status).sum() for status in styles(frame)]
-        table.add_row(Text(program), *(Text(str(count or "·")) for count in counts), Text(_shared(cells, axes)))
+        table.add_row(Text(program), *(Text(str(count or "·")) for count in counts), shown(_shared(cells, axes)))
     return table
 
 
@@ -77,13 +79,13 @@ def _troubles(workdir: str | os.PathLike, frame: pd.DataFrame, axes: list[str], 
     if len(cells):
         yield Text(f"{status} ({len(cells)})", style=STYLES[status])
     for cell, values in itertools.islice(zip(cells.index, columns_of(cells, axes), strict=True), LISTED):
-        yield Text(f"  {cell}  {pairs(dict(zip(axes, values, strict=True)))}{_why(workdir, cells.loc[cell])}")
+        yield shown(f"  {cell}  {pairs(dict(zip(axes, values, strict=True)))}{_why(workdir, cells.loc[cell])}")
     if len(cells) > LISTED:
         yield Text(f"  and {len(cells) - LISTED} more")
 
 
 def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
-    reason = f": {' '.join(str(cell.reason).split())}" if isinstance(cell.get("reason"), str) else ""
+    reason = f": {line(cell.reason)}" if isinstance(cell.get("reason"), str) else ""
     step = f" at step {int(cell.step)}" if pd.notna(cell.get("step")) else ""
     trace = records.cell_dir(workdir, cell.name) / "error.txt"
     return f"{reason}{step}{f'; see {trace}' if trace.is_file() else ''}"
@@ -91,10 +93,11 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
     found = {status for status in (records.MISSING, records.DAMAGED, "failed") if (frame.status == status).any()}
+    command = visible(manifest["command"])
     if records.MISSING in found:
-        yield Text.assemble("continue: ", (manifest["command"], "bold"))
+        yield Text.assemble("continue: ", (command, "bold"))
     if again := sorted(found - {records.MISSING}):
-        yield Text.assemble("again:    ", (f"{manifest['command']} --retry={','.join(again)}", "bold"))
+        yield Text.assemble("again:    ", (f"{command} --retry={','.join(again)}", "bold"))
     if not found - {"failed"}:
         yield Text.assemble(
             "table:    ", (shlex.join(["python", "-m", "experiments.table", f"--workdir={workdir}"]), "bold")
@@ -104,8 +107,7 @@ def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> It
 def main(argv: Sequence[str]) -> None:
     """Prints the state of --workdir."""
     flags = Parser("experiments.status", __doc__).parse_args(argv)
-    console = Console(soft_wrap=True)
-    console.print(draw(flags.workdir), soft_wrap=True)
+    Screen(soft_wrap=True).print(draw(flags.workdir), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ With --paper, the published numbers stand beside ours.
 
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.console import Console
 from experiments import records
 from experiments.command import Parser, run
 from experiments.metrics import METRICS
+from experiments.screen import Screen, write
 from experiments.table_spec import Table
 from experiments.tables import latex, markdown, terminal, tidy, webpage
 from experiments.tables.arms import Report, assemble, tables_of
@@ -104,11 +104,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--table", help="number (from 1) or part of the title of one table; default: all")
     parser.add_argument("--paper", action="store_true", help="the published numbers beside ours")
     flags = parser.parse_args(argv)
-    console = Console()
+    console = Screen()
     if flags.format == "rich" and console.is_terminal:
         print_table(flags.workdir, console, flags.metric, flags.table, flags.paper)
     else:
-        sys.stdout.write(render(flags.workdir, flags.format, flags.metric, flags.table, flags.paper))
+        write(render(flags.workdir, flags.format, flags.metric, flags.table, flags.paper))
 
 
 if __name__ == "__main__":

@@ -8,20 +8,19 @@ import io
 import json
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
-from rich.text import Text
 
 from experiments import records, results
 from experiments.claims import HOLDS, INCONCLUSIVE, NOT_EXERCISED, REVERSED, Claim, Finding, Quantity, Verdict
 from experiments.claims.problems import parts
 from experiments.command import Parser, run
 from experiments.metrics import METRICS
+from experiments.screen import Screen, shown, write
 from experiments.tables.markdown import escape_markdown
 from flax_tx.errors import UserError, nearest
 
@@ -91,23 +90,23 @@ def draw(found: Sequence[Verdict]) -> RenderableType:
     """The verdicts for a terminal. Every text is a Text, so nothing in a name is taken for markup."""
     table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for name in (name for name in HEADER if name != "of"):  # it stands below the effect
-        table.add_column(Text(name), overflow="fold", no_wrap=name in ("id", "kind", "verdict"))
+        table.add_column(shown(name), overflow="fold", no_wrap=name in ("id", "kind", "verdict"))
     lines = RichTable.grid(padding=(0, 2))
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for verdict in found:
         row = dict(zip(HEADER, cells(verdict), strict=True))
         row["effect"] = f"{row['effect']}\n{row.pop('of')}".strip()
-        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row.values()))
-        lines.add_row(Text(verdict.claim.id, style="bold"), Text(verdict.word, style=STYLES[verdict.word]))
+        table.add_row(*(shown(text, style=STYLES.get(text, "")) for text in row.values()))
+        lines.add_row(shown(verdict.claim.id, style="bold"), shown(verdict.word, style=STYLES[verdict.word]))
         for label, text, word in details(verdict):
-            lines.add_row(Text(f"  {label}", style="dim"), Text(text, style="" if word else "dim"))
-    return Group(Text(headline(found), style="bold"), table, lines)
+            lines.add_row(shown(f"  {label}", style="dim"), shown(text, style="" if word else "dim"))
+    return Group(shown(headline(found), style="bold"), table, lines)
 
 
 def as_text(found: Sequence[Verdict], width: int = 140) -> str:
     """What `draw` draws, without colours."""
-    console = Console(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
+    console = Screen(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
     console.print(draw(found))
     return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
 
@@ -143,11 +142,11 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--format", default="rich", help=f"one of {', '.join(FORMATS)}")
     parser.add_argument("--claim", help="the id of one claim; default: all")
     flags = parser.parse_args(argv)
-    console = Console()
+    console = Screen()
     if flags.format == "rich" and console.is_terminal:
         console.print(draw(pick(verdicts(flags.workdir), flags.claim)))
     else:
-        sys.stdout.write(render(flags.workdir, flags.format, flags.claim))
+        write(render(flags.workdir, flags.format, flags.claim))
 
 
 if __name__ == "__main__":

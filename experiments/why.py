@@ -11,7 +11,6 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.text import Text
 
 from experiments import cell_choice, provenance, reasons, records, sweep_file
@@ -21,6 +20,8 @@ from experiments.differences import change
 from experiments.labels import pairs
 from experiments.reasons import Reason, Workdir
 from experiments.records import ARM
+from experiments.screen import Screen, shown
+from experiments.visible import line
 from flax_tx.config import SCHEMA_VERSION
 from flax_tx.errors import together
 
@@ -110,7 +111,7 @@ def named(cell: str, workdir: Workdir) -> str:
     arm = {ARM: workdir.plan.arms[cell]} if cell in workdir.plan.arms else {}
     axes = [name for name, of_axis in workdir.plan.axes.items() if len(of_axis) > 1 and name in config]
     status = workdir.statuses.get(cell, {})
-    reason = f": {' '.join(status['reason'].split())}" if status.get("reason") else ""
+    reason = f": {line(status['reason'])}" if status.get("reason") else ""
     shown = (cell, pairs(arm | {name: config[name] for name in axes}), status.get("status", "") + reason)
     return "  ".join(filter(None, shown))
 
@@ -188,9 +189,9 @@ def main(argv: Sequence[str]) -> None:
         lambda: records.sweep(flags.workdir),
         lambda: planning.make(sweep_file.read(flags.config, flags.size), sweep_file.parse(rest, FLAGS)),
     )
-    console, last = Console(), None
+    console, last = Screen(), None
     for label, text in explain(reasons.read(flags.workdir, plan), flags.cell):
-        console.print(Text.assemble((f"{label if label != last else '':<11}", "bold"), text), soft_wrap=True)
+        console.print(Text.assemble((f"{label if label != last else '':<11}", "bold"), shown(text)), soft_wrap=True)
         last = label
 
 

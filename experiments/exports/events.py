@@ -36,7 +36,7 @@ FINAL = ("val_loss", "test_loss", "val_accuracy", "test_accuracy", "final_train_
 def write(workdir: str | os.PathLike, folder: Path) -> None:
     """Writes the runs."""
     frame = records.load(workdir)
-    frame = frame[frame.status != records.MISSING]
+    frame = frame[frame.status.isin(records.STATUSES)]
     found = runs(records.sweep(workdir), frame)
     finals = {f"final/{name}": METRICS[name].name for name in FINAL if frame[name].notna().any()}
     experiment = hparams.experiment([run.axes for run in found], finals)

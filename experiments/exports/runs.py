@@ -41,8 +41,8 @@ def run_name(cell: str, axes: Mapping[str, Any]) -> str:
 
 
 def alike(values: list) -> list:
-    """Values of one type: as they are where all are numbers or all are yes or no, else how they read."""
+    """Values of one type: as they are where all are numbers or all are yes or no, else as text."""
     truths = {isinstance(value, bool) for value in values}
     if len(truths) == 1 and all(isinstance(value, int | float) for value in values):
         return values
-    return [say(value) for value in values]
+    return [value if isinstance(value, str) else say(value) for value in values]

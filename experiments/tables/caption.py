@@ -10,7 +10,8 @@ from experiments.labels import count, pairs, say, short_names
 from experiments.metrics import METRICS
 from experiments.statistics import wilson
 from experiments.tables.arms import BAD, Report
-from experiments.tables.faces import MARKS
+from experiments.tables.faces import MARKS, NOT_PLANNED
+from experiments.tables.grids import grids
 from experiments.tables.lint import CHECKS, lint
 from experiments.tables.trials import columns_of
 
@@ -36,6 +37,20 @@ HELD = {  # field -> what it is called in "held fixed"
     "optim.weight_decay": "weight decay (never of norm scales)",
     "optim.clip_norm": "gradient clip",
 }
+SIGNS = {  # what a place may say -> whether it does, and what that means
+    "*": (lambda face: "*" in face.nuisance, "at the edge of the grid"),
+    "all": (lambda face: face.nuisance == "all", "no value trained a seed"),
+    "survivors": (lambda face: face.survivors, "the mean of the seeds that trained, which is not the mean of the arm"),
+    "missing": (lambda face: "missing" in face.trouble, "cells without a result"),
+    NOT_PLANNED: (lambda face: face.trouble == NOT_PLANNED, "not in the sweep"),
+    "theory": (lambda face: face.theory, "what is expected"),
+}
+BAD_WORDS = {
+    "stuck": "no better than frequencies alone",
+    "diverged": "loss or gradient not finite",
+    "failed": "ended by an error",
+    "no number": "without this number",
+}
 COMMANDS = ("Made by", "Again")  # labels whose text is a command to copy
 AUTO = dict.fromkeys(("model.slots.final", "model.init"), "as the wiring says")
 
@@ -48,6 +63,7 @@ def caption(report: Report, marks: dict[str, str] = MARKS) -> list[tuple[str, st
         *(("Column", line) for line in _columns(report)),
         ("Only", _only(report)),
         ("Best", _best(report)),
+        ("Signs", _signs(report)),
         ("Baseline", _baseline(report, marks)),
         ("Noise floor", _floor(report)),
         ("Bad seeds", _bad(report)),
@@ -119,20 +135,25 @@ def _best(report: Report) -> str:
     what = "row" if report.spec.columns_of else "arm"
     return (
         f"each {what} at its best {' and '.join(grids)}, chosen by the mean of {report.judged_by} among values with "
-        "the fewest bad seeds; * at the edge of the grid; all: no value trained a seed"
+        "the fewest bad seeds"
     )
+
+
+def _signs(report: Report) -> str:
+    """What needs a word where it stands, of what occurs."""
+    faces = [face for grid in grids(report) for row in grid.rows for face in row.faces]
+    found = [f"{sign}: {meaning}" for sign, (occurs, meaning) in SIGNS.items() if any(map(occurs, faces))]
+    return "; ".join(found)
 
 
 def _baseline(report: Report, marks: dict[str, str]) -> str:
     if not report.spec.baseline or all(arm.described.lower_is_better is None for arm in report.arms.values()):
         return ""
-    family = sum(arm.comparison is not None for arm in report.arms.values())
-    words = ", ".join(f"{mark} {word}" for word, mark in marks.items())
     fixed = {name: report.spec.label(value) for name, value in report.spec.baseline.items()}
-    return (
-        f"{pairs(fixed)}, same column; {words}: paired t over shared seeds, Holm over {family} "
-        "comparisons, 5 %; not compared where the arm or its baseline has a bad seed"
-    )
+    verdicts = [arm.comparison.verdict for arm in report.arms.values() if arm.comparison]
+    words = ", ".join(f"{mark} {word}" for word, mark in marks.items() if word in verdicts)
+    how = f"; {words}: paired t over shared seeds, Holm over {len(verdicts)} comparisons, 5 %" if verdicts else ""
+    return f"{pairs(fixed)}, same column{how}; not compared where the arm or its baseline has a bad seed"
 
 
 def _floor(report: Report) -> str:
@@ -151,8 +172,9 @@ def _floor(report: Report) -> str:
 
 def _bad(report: Report) -> str:
     shares = sorted({(arm.counts[s], arm.planned) for arm in report.arms.values() for s in BAD if arm.counts[s]})
+    words = [f"{s}: {BAD_WORDS[s]}" for s in BAD if any(arm.counts[s] for arm in report.arms.values())]
     intervals = [f"{k}/{n} is {_percent(k, n)}" for k, n in shares]
-    return f"95 % Wilson intervals: {', '.join(intervals)}" if shares else ""
+    return f"{'; '.join(words)}; 95 % Wilson intervals: {', '.join(intervals)}" if shares else ""
 
 
 def _percent(k: int, n: int) -> str:

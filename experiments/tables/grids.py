@@ -1,7 +1,7 @@
 """The faces of a report laid out: sub-tables, families of rows, columns under spanners, published rows beside ours."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from experiments.labels import say, short_names
@@ -45,11 +45,46 @@ class Grid:
         """Rows under the heading of their family; one without a name where there are no families."""
         return [(name, list(rows)) for name, rows in itertools.groupby(self.rows, key=lambda row: row.family)]
 
+    def spelled(self, spell: Callable[[str], str]) -> "Grid":
+        """The grid with every text that a user named as `spell` has it."""
+        rows = [
+            replace(
+                row,
+                labels=[*map(spell, row.labels)],
+                family=spell(row.family),
+                faces=[
+                    replace(face, **{part: spell(getattr(face, part)) for part in ("nuisance", "theory", "quoted")})
+                    for face in row.faces
+                ],
+            )
+            for row in self.rows
+        ]
+        names, columns, spanners = (
+            [*map(spell, texts)] for texts in (self.row_names, self.column_names, self.spanners)
+        )
+        return Grid(spell(self.heading), names, columns, rows, spanners)
+
     def block(self, start: int, stop: int) -> "Grid":
         """The grid with these columns only, without published rows that have nothing there."""
         rows = [replace(row, faces=row.faces[start:stop]) for row in self.rows]
         rows = [row for row in rows if row.values or any(face.quoted for face in row.faces)]
         return Grid(self.heading, self.row_names, self.column_names[start:stop], rows, self.spanners[start:stop])
+
+
+def fitted(grid: Grid, width: int, measure: Callable[[Grid], int]) -> Iterator[Grid]:
+    """The grid in as few blocks of columns as fit the width; what is under one spanner stays together."""
+    if len(grid.spans) > 1 and measure(grid) > width:
+        starts = [sum(length for _, length in grid.spans[:i]) for i in range(len(grid.spans) + 1)]
+        for start, stop in itertools.pairwise(starts):
+            yield from fitted(grid.block(start, stop), width, measure)
+        return
+    columns = len(grid.column_names)
+    for count in range(1, columns + 1):
+        size = -(-columns // count)  # blocks as even as may be
+        blocks = [grid.block(start, start + size) for start in range(0, columns, size)]
+        if size == 1 or all(measure(block) <= width for block in blocks):
+            yield from blocks
+            return
 
 
 def grids(report: Report) -> Iterator[Grid]:

@@ -7,6 +7,7 @@ from experiments.tables.arms import Report
 from experiments.tables.caption import COMMANDS, captions
 from experiments.tables.faces import MARKS, Face, title
 from experiments.tables.grids import Grid, grids
+from experiments.visible import line, visible
 
 
 def markdown(*reports: Report) -> str:
@@ -22,10 +23,30 @@ def markdown(*reports: Report) -> str:
     return "\n\n".join([*parts, *([_list(shared)] if shared else [])]) + "\n"
 
 
+MARKUP = (  # what GitHub would take for more than text
+    (r"([\\`*_\[\]|~#$])", r"\\\1"),
+    (r"@", "&#64;"),
+    (r":(?=//|[\w+-]*[a-z][\w+-]*:|[+-]1:|100:|1234:)", "&#58;"),  # links, emoji
+    (r"(?i)\b(www)\.", r"\1&#46;"),
+    (r"^([-+=])", r"\\\1"),  # lists and headings
+    (r"^(\d+)([.)])(?=\s|$)", r"\1\\\2"),
+)
+
+
 def escape_markdown(text: str) -> str:
-    """Text that GitHub shows as it is: no markup, no table rule, no HTML, no line break."""
-    text = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text).replace("@", "&#64;")
+    """Text that GitHub shows as it is: no markup, no table rule, no HTML, no link, no line break."""
+    text = line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for pattern, instead in MARKUP:
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+def code(text: str) -> str:
+    """Text as a span of code, whatever backticks are in it."""
+    text = visible(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    gap = " " * (text != text.strip("` "))
+    return f"{fence}{gap}{text}{gap}{fence}"
 
 
 def _lines(grid: Grid) -> Iterator[list[str]]:
@@ -50,8 +71,7 @@ def _list(lines: list[tuple[str, str]]) -> str:
 
 
 def _markdown_line(label: str, text: str) -> str:
-    fence = "``" if "`" in text else "`"
-    return f"- {label}: {fence}{text}{fence}" if label in COMMANDS else f"- {label}: {escape_markdown(text)}"
+    return f"- {label}: {code(text) if label in COMMANDS else escape_markdown(text)}"
 
 
 def _markdown_cell(face: Face) -> str:

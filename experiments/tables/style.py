@@ -25,8 +25,9 @@ tbody tr:not(.family):hover > * { background: var(--row) }
 tbody tr.first > * { border-top: 1px solid var(--rule) } thead + tbody > tr.first:first-child > * { border-top: 0 }
 .better { color: var(--better); font-weight: 650 } .worse { color: var(--worse) } .trouble { color: var(--trouble) }
 .none, .best { color: var(--faint) } .best { font-size: .82em } .beside { color: var(--beside) }
-span.trouble ~ span.number { display: block; font-size: .9em; color: var(--faint) }
-abbr { text-decoration: none; margin-left: .3em }
+span.trouble ~ .number { display: block; font-size: .9em; color: var(--faint) }
+abbr { text-decoration: none; display: inline-block; width: .9em; margin-left: .3em }
+table:has(abbr) td > .number:not(:has(abbr), .trouble ~ *)::after { content: ""; display: inline-block; width: 1.2em }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: 1rem 0 0; font-size: .86rem }
 dt { color: var(--faint); grid-column: 1 } dd { margin: 0; grid-column: 2; overflow-wrap: anywhere }
 dd.check { color: var(--trouble) } code { font-size: .92em; white-space: pre-wrap }

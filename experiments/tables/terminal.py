@@ -1,8 +1,7 @@
 """The table in a terminal. Every cell is a Text, so nothing in a name is taken for markup."""
 
 import io
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -11,10 +10,12 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from experiments.screen import Screen
 from experiments.tables.arms import Report
 from experiments.tables.caption import captions
 from experiments.tables.faces import MARKS, NOT_PLANNED, Face, title
-from experiments.tables.grids import Grid, grids
+from experiments.tables.grids import Grid, fitted, grids
+from experiments.visible import line, visible
 
 STYLES = {"better": "bold green", "worse": "red", "not separated": "default", "": "default"}
 UNBOUNDED = 10_000
@@ -23,8 +24,8 @@ GAP = 3  # between two columns: a padding of each, and the box's own character
 
 def as_text(*reports: Report, minimum: int = 100) -> str:
     """The tables as plain text, as wide as they must be to break no line of them, and at least `minimum` columns."""
-    width = max(minimum, *(_width(grid) for report in reports for grid in grids(report)))
-    console = Console(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
+    width = max(minimum, *(_width(grid.spelled(line)) for report in reports for grid in grids(report)))
+    console = Screen(width=width, file=io.StringIO(), color_system=None, legacy_windows=False)
     console.print(draw(reports, console))
     return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
 
@@ -34,27 +35,12 @@ def draw(reports: Sequence[Report], console: Console) -> RenderableType:
     parts: list[RenderableType] = []
     own, shared = captions(reports)
     for report, lines in zip(reports, own, strict=True):
-        parts.append(Text(title(report), style="bold"))
-        for grid in grids(report):
+        parts.append(Text(line(title(report)), style="bold"))
+        for grid in (grid.spelled(line) for grid in grids(report)):
             parts += [Text(grid.heading, style="bold")] if grid.heading else []
-            parts += [_drawn(block) for block in _fit(grid, console.width)]
+            parts += [_drawn(block) for block in fitted(grid, console.width, _width)]
         parts += [_caption(lines), Text()]
     return Group(*parts, Text("All tables", style="bold"), _caption(shared)) if shared else Group(*parts[:-1])
-
-
-def _fit(grid: Grid, width: int) -> Iterator[Grid]:
-    """The grid in as few blocks of columns as fit the width; what is under one spanner stays together."""
-    if len(grid.spans) > 1 and _width(grid) > width:
-        starts = [sum(length for _, length in grid.spans[:i]) for i in range(len(grid.spans) + 1)]
-        for start, stop in itertools.pairwise(starts):
-            yield from _fit(grid.block(start, stop), width)
-        return
-    columns = len(grid.column_names)
-    for size in range(columns, 0, -1):
-        blocks = [grid.block(start, start + size) for start in range(0, columns, size)]
-        if size == 1 or all(_width(block) <= width for block in blocks):
-            yield from blocks
-            return
 
 
 def _width(grid: Grid) -> int:
@@ -97,13 +83,13 @@ def _spanners(grid: Grid) -> Text:
     firsts = [*(indent + cell_len(row.labels[0]) for row in grid.rows), *(cell_len(row.family) for row in grid.rows)]
     left = [max(map(_widest, cells)) for cells in labels]
     left[0] = max(left[0], *firsts)
-    line, widths, start = Text(" " * (sum(left) + GAP * len(left)), no_wrap=True), _widths(grid), 0
+    rule, widths, start = Text(" " * (sum(left) + GAP * len(left)), no_wrap=True), _widths(grid), 0
     for name, count in grid.spans:
         width = sum(widths[start : start + count]) + GAP * (count - 1)
-        line.append(f" {name} ".center(width, "─") if name else " " * width).append(" " * GAP)
+        rule.append(f" {name} ".center(width, "─") if name else " " * width).append(" " * GAP)
         start += count
-    line.rstrip()
-    return line
+    rule.rstrip()
+    return rule
 
 
 def _widths(grid: Grid) -> list[int]:
@@ -144,7 +130,8 @@ def _cell(face: Face, number: int, spread: int) -> Text:
     if face.nuisance:
         text.append(f" @{face.nuisance}", style="dim")
     if face.number and face.trouble:
-        text.append(f"\n{face.estimate}", style="dim")
+        sign = f" {MARKS[face.verdict]}" if face.verdict else ""
+        text.append(f"\n{face.estimate}{sign}", style=STYLES[face.verdict] if face.verdict else "dim")
     for words in filter(None, (face.beside, face.quoted)):
         text.append(f"{' ' * bool(text.plain)}{words}", style="cyan")
     return text
@@ -155,5 +142,5 @@ def _caption(lines: list[tuple[str, str]]) -> RichTable:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in lines:
-        table.add_row(label, Text(text, style="yellow" if label == "Check" else "default"))
+        table.add_row(label, Text(visible(text), style="yellow" if label == "Check" else "default"))
     return table

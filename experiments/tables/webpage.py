@@ -8,6 +8,7 @@ from experiments.tables.caption import COMMANDS, captions
 from experiments.tables.faces import MARKS, NOT_PLANNED, Face, title
 from experiments.tables.grids import Grid, Row, grids
 from experiments.tables.style import STYLE
+from experiments.visible import line, visible
 
 LONG = 20  # characters of a column's name from which it may be broken
 
@@ -36,7 +37,7 @@ def sections(*reports: Report, linked: bool = False) -> str:
 
 
 def _escape(text: str) -> str:
-    return html.escape(" ".join(str(text).split()))
+    return html.escape(line(text))
 
 
 def _section(heading: str, report: Report, lines: list[tuple[str, str]], linked: bool) -> str:
@@ -104,7 +105,8 @@ def _cell(face: Face) -> str:
     estimate = f"({face.estimate})" if face.trouble and face.number else face.estimate
     verdict = face.verdict.replace(" ", "-")
     sign = f'<abbr title="{face.verdict}">{MARKS[face.verdict]}</abbr>' if face.verdict else ""
-    shown = f'<span class="number {verdict}">{_escape(estimate)}{sign}</span>' if estimate else ""
+    tag = "b" if face.verdict == "better" else "span"
+    shown = f'<{tag} class="number {verdict}">{_escape(estimate)}{sign}</{tag}>' if estimate else ""
     best = f'<span class="best">@{_escape(face.nuisance)}</span>' if face.nuisance else ""
     beside = f'<span class="beside">{_escape(face.beside or face.quoted)}</span>' if face.beside or face.quoted else ""
     number = (best, shown) if trouble else (shown, best)
@@ -115,7 +117,7 @@ def _list(lines: list[tuple[str, str]]) -> str:
     """A definition list; labels that come in a row, such as Check, are said once."""
     said, last = [], None
     for label, text in lines:
-        shown = f"<code>{html.escape(text)}</code>" if label in COMMANDS else _escape(text)
+        shown = f"<code>{html.escape(visible(text))}</code>" if label in COMMANDS else _escape(text)
         term = "" if label == last else f"<dt>{_escape(label)}</dt>"
         said.append(f"{term}<dd{_class('check' * (label == 'Check'))}>{shown}</dd>")
         last = label

@@ -58,7 +58,7 @@ def curve_of(overrides, end, steps):
     rng = np.random.default_rng(overrides["seed.init"] * 1000 + len(overrides["model.wiring"]))
     t = np.arange(steps)
     depth, rate = overrides["model.num_layers"], overrides["optim.learning_rate"]
-    level = 1.75 + GAIN[overrides["model.wiring"]] - 0.04 * np.log2(depth) + 0.05 * abs(np.log10(rate / 2e-3))
+    level = 1.75 + GAIN.get(overrides["model.wiring"], 0.0) - 0.04 * np.log2(depth) + 0.05 * abs(np.log10(rate / 2e-3))
     level += 0.01 * rng.normal() + 0.015 * (overrides["model.norm.kind"] == "rmsnorm")
     if end == "stuck":
         level = UNIGRAM + 0.02

@@ -14,7 +14,7 @@ from experiments.tables.arms import assemble
 from experiments.tables.faces import signed
 from experiments.tables.grids import grids
 from flax_tx.errors import UserError
-from tests.experiments import published, synthetic
+from tests.experiments import published, synthetic, tex
 
 TEXTS = ("rich", "md", "tex", "html")
 ORDER = ("Pre-LN", "NormFormer", "Post-LN", "deepnorm", "rezero")  # families as the groups list them, extra rows last
@@ -68,7 +68,7 @@ def test_rows_stand_under_their_families_with_the_papers_own_rows_last(workdir, 
 
 @pytest.mark.parametrize("format", TEXTS)
 def test_published_numbers_keep_their_marks_and_a_legend_says_what_they_mean(workdir, format):
-    text = table.render(workdir, format, published=True).replace("\\[", "[").replace("\\]", "]")
+    text = tex.plain(table.render(workdir, format, published=True)).replace("\\[", "[").replace("\\]", "]")
     for words in ("diverged?", "28.1? [M]", "8 [V2]", "unmarked: verified", "? sources disagree", "[M] from memory"):
         assert words in text
     clean = dataclasses.replace(published.PAPER, rows={"post": ("28.1", "9", "7")})
@@ -77,10 +77,10 @@ def test_published_numbers_keep_their_marks_and_a_legend_says_what_they_mean(wor
 
 @pytest.mark.parametrize("format", TEXTS)
 def test_theory_stands_in_brackets_beside_ours(workdir, format):
-    text = table.render(workdir, format, table="Updates")
+    text = tex.plain(table.render(workdir, format, table="Updates"))
     (row,) = [line for line in re.split(r"\n|<tr", text) if "deepnorm" in line]
     assert re.search(r"0\.02 .*0\.02.*\(theory 0\)", row) and text.count("(theory ") == 2 and "(theory ln N)" in text
-    assert text.count("(theory ") == 2 and "(theory stuck)" in table.render(workdir, format, table="1")
+    assert text.count("(theory ") == 2 and "(theory stuck)" in tex.plain(table.render(workdir, format, table="1"))
 
 
 def test_spanners_are_as_wide_as_their_columns(workdir):
@@ -91,23 +91,23 @@ def test_spanners_are_as_wide_as_their_columns(workdir):
     wide = lambda row: sum(int(attrs.get("colspan", 1)) for attrs, _ in row)  # noqa: E731
     assert {wide(row) for row in page.tables[0]} == {6} == {len(header)}
     assert len(rows) == len(ORDER) + 3 and page.open == []
-    tex = table.render(workdir, "tex", published=True)
-    assert r"\multicolumn{2}{c}{here: validation loss, best learning rate} & \multicolumn{2}{c}{BLEU \& more}" in tex
-    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-6}" in tex
+    source = table.render(workdir, "tex", published=True)
+    assert r"\multicolumn{2}{c}{here: validation loss, best learning rate} & \multicolumn{2}{c}{BLEU \& more}" in source
+    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-6}" in source
     md = table.render(workdir, "md", published=True)
     assert "| wiring | here: 6L | here: 12L | BLEU &amp; more: 6L-6L | BLEU &amp; more: 18L-18L | time: hours |" in md
 
 
 def test_latex_rows_have_one_cell_per_column(workdir):
     for one, columns in (("1", 6), ("3", 6)):
-        tex = table.render(workdir, "tex", table=one, published=one == "1")
-        inside = tex.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
+        source = table.render(workdir, "tex", table=one, published=one == "1")
+        inside = source.partition(r"\toprule")[2].partition(r"\bottomrule")[0]
         lines = [line for line in inside.strip().splitlines() if line.endswith(r"\\")]
         for line in lines:
             spans = [int(width) for width in re.findall(r"\\multicolumn\{(\d+)\}", line)]
             assert len(re.findall(r"(?<!\\)&", line)) + 1 + sum(spans) - len(spans) == columns
-        assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
-        assert rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}" in tex
+        assert source.count("{") - source.count(r"\{") == source.count("}") - source.count(r"\}")
+        assert rf"\begin{{tabular}}{{@{{}}l{'r' * (columns - 1)}@{{}}}}" in source
 
 
 def drawn(workdir, width, **arguments):
