@@ -48,8 +48,10 @@ bench: $(STAMP)    ## speed beside a plain Flax loop
 parity: $(PARITY_VENV)/.installed    ## the same numbers as PyTorch, Keras and x-transformers
 	$(PARITY_VENV)/bin/python -m pytest parity
 
-docs: $(STAMP)     ## write docs/catalogue.md from the tables of the code
+docs: $(STAMP)     ## write docs/catalogue.md from the tables of the code, and the notebook with what comes out (a minute)
 	$(BIN)/python -m flax_tx.catalogue --write
+	rm -rf runs/tour
+	$(BIN)/python docs/execute.py docs/tour.ipynb
 
 define CHECK_PYTHON
 $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
