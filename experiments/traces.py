@@ -140,7 +140,7 @@ def _expected(text: str, per_step: list[str], per_layer: list[str]) -> str:
     known = [*(name.replace("train_", "train/") for name in per_step), *per_layer]
     how = f", over layers by :{'|:'.join(REDUCTIONS)}|:NUMBER" if per_step and per_layer else ""
     if not known:
-        return "no cell has recorded it; expected a sweep with results that trained"
+        return "no cell has recorded it; expected cells that trained, with train.diagnostics for what is of layers"
     return f"expected one of {', '.join(known)}{how}{nearest(text, [*known, *per_step])}"
 
 

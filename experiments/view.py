@@ -71,11 +71,15 @@ class View:
 
     @property
     def common(self) -> str:
-        """What all arms share: the fields of lines, and those of no role in the picture, that have one value."""
-        of_lines = [dict(zip(self.lines_in, row, strict=True)) for row in self.rows]
-        of_rest = [dict(zip(report.spec.split, arm.place.split, strict=True)) for _, report, arm in self.arms]
-        first = of_lines[0] | of_rest[0]
-        return pairs({n: v for n, v in first.items() if all(o.get(n, v) == v for o in (*of_lines, *of_rest))})
+        """What all arms share: fields of lines, of no role in the picture, or with nothing to retune."""
+        each = [_settings(report.spec, arm) for _, report, arm in self.arms]
+        return pairs({n: v for n, v in each[0].items() if all(n in one and one[n] == v for one in each)})
+
+
+def _settings(spec: Table, arm: Arm) -> dict[str, Any]:
+    of_lines, rest = zip(spec.rows, arm.place.row, strict=True), zip(spec.split, arm.place.split, strict=True)
+    held = () if arm.choice.tuned else zip(spec.nuisance, arm.choice.value, strict=True)
+    return dict(of_lines) | dict(rest) | dict(held)
 
 
 def arrange(spec: Table, lines: Sequence[str], panels: Sequence[str]) -> Table:
@@ -104,7 +108,7 @@ def select(
 
     Args:
       where, group_by, facet: as experiments.selection reads them; lines are the rows of the sweeps' tables by default,
-        panels their columns.
+        panels their columns, or the fields along these.
       metric: the number of each arm; the tables' own by default.
 
     Raises: UserError for an unknown field, value or metric, for no cell, or a field that varies and would be averaged
@@ -129,8 +133,9 @@ def select(
 
 
 def _shown(lines: tuple | None, panels: tuple | None, specs: Sequence[Table]) -> tuple[tuple, tuple]:
-    """The fields of lines and of panels; by default what the tables have as rows and columns."""
-    rows, columns = (dict.fromkeys(n for spec in specs for n in getattr(spec, role)) for role in ("rows", "columns"))
+    """The fields of lines and of panels; by default what the tables have as rows, and as columns or along these."""
+    rows = dict.fromkeys(name for spec in specs for name in spec.rows)
+    columns = dict.fromkeys(name for spec in specs for name in spec.columns or spec.along)
     if both := [name for name in lines or () if name in (panels or ())]:
         raise UserError(f"{name}: it is in group_by and in facet; expected it in one of them" for name in both)
     lines = tuple(name for name in rows if name not in (panels or ())) if lines is None else lines

@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from experiments.figures.curves import Curve
+from experiments.figures.floors import Floor, two_digits
 from experiments.figures.heads import Heads
 from experiments.figures.looks import looks
 from experiments.figures.page import GREY, ROW, page, room
-from experiments.figures.plot import Floor, Plot, two_digits
+from experiments.figures.plot import Plot
 from experiments.figures.text import plain, wrap
 from experiments.view import Line, View
 
@@ -72,6 +73,8 @@ def _draw(ax: Axes, curve: Curve, style: Mapping) -> None:
 
 def draw_mean(ax: Axes, x: np.ndarray, mean: np.ndarray, style: Mapping) -> None:
     """The line of means; few points, and those that stand alone, as dots too."""
+    if not np.isfinite(mean).any():
+        return  # Matplotlib cannot spread markers over no point
     ax.plot(x, mean, **style, zorder=3)
     known = np.pad(np.isfinite(mean), 1)
     seen = (known[1:-1] & ~known[:-2] & ~known[2:]) | (len(x) <= POINTS)
@@ -104,6 +107,8 @@ def _scale(ax: Axes, plot: Plot) -> None:
     low, high = plot.y_range
     if plot.log_x:
         ax.set_xscale("log")
+    elif plot.x == "step":
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if plot.x in ("tokens", "flops"):
         ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.margins(x=0.01)

@@ -9,43 +9,19 @@ from itertools import combinations, groupby
 import numpy as np
 
 from experiments import overlay, traces, view
-from experiments.figures.curves import X_AXES, Curve, cells_of, curves, differing
-from experiments.labels import pairs, say, short_names
-from experiments.metrics.cells import describe
-from experiments.statistics import Estimate, estimate, noise_floor
-from experiments.tables.arms import Report, table_of
+from experiments.figures.curves import X_AXES, Curve, curves, differing
+from experiments.figures.entropies import Reference, references
+from experiments.figures.floors import Floor, floors, said
+from experiments.labels import short_names
+from experiments.tables.arms import Report
 from experiments.tables.caption import unit
 from experiments.tables.faces import nuisance, title
 from experiments.traces import Trace
 from experiments.view import Line, View
 from flax_tx.errors import UserError, nearest, together
 
-
-@dataclass(frozen=True)
-class Reference:
-    """A loss that needs no model of the text, to hold curves against."""
-
-    field: str
-    name: str
-    dash: tuple
-
-
-REFERENCES = (
-    Reference("unigram_loss", "unigram entropy", (0, (6, 3))),
-    Reference("floor_loss", "entropy rate H*", (0, (1, 2))),
-    Reference("bigram_loss", "bigram loss", (0, (1, 2))),  # where the entropy rate is unknown
-)
-
-
-@dataclass(frozen=True)
-class Floor:
-    """The noise floor of a sweep: pooled SD over seeds of the ends of `of`'s curves, and where they end in a panel."""
-
-    sweep: str
-    of: str
-    sd: float
-    dof: int
-    levels: dict[tuple, float]
+DECADES = 100  # times from the lowest to the highest value of a diagnostic: from here on its axis is logarithmic
+EXPLODED = 10  # times the largest entropy of the data: so for losses
 
 
 @dataclass(frozen=True)
@@ -86,14 +62,13 @@ class Plot:
     def y_range(self) -> tuple[float, float]:
         """The range of y of all panels: what the seeds span after the first tenth, and the entropies."""
         values = self._late()
-        lines = [value for panel in self.view.panels for _, value in self.references(panel)]
         if not values.size:
-            return 0.0, 1.0
-        if self.log_y:
-            return min(values.min(), *lines, values.min()) / 1.1, max(values.max(), *lines, values.min()) * 1.1
-        low, high = min(values.min(), *lines, values.min()), max(np.quantile(values, 0.995), *lines, values.min())
+            return (1.0, 10.0) if self.log_y else (0.0, 1.0)
+        highest = values.max() if self.log_y else np.quantile(values, 0.995)
+        lines = [value for panel in self.view.panels for _, value in self.references(panel)]
+        low, high = (float(end([values.min(), highest, *lines])) for end in (min, max))
         room = 0.06 * (high - low or 1)
-        return float(low - room), float(high + room)
+        return (low / 1.1, high * 1.1) if self.log_y else (low - room, high + room)
 
     def _late(self) -> np.ndarray:
         """The finite values of all seeds; on a linear x axis without the first tenth, for which there is no room."""
@@ -103,26 +78,11 @@ class Plot:
 
     def references(self, panel: tuple) -> list[tuple[Reference, float]]:
         """The entropies of the data of a panel's cells, where the curves are losses."""
-        return list(self._references.get(panel, ()))
+        return self._references.get(panel, [])
 
     @cached_property
-    def _references(self) -> dict[tuple, dict[tuple[Reference, float], None]]:
-        found: dict[tuple, dict] = {}
-        for _, report, arm in self.view.arms if self.trace.is_loss else ():
-            of_data = report.frame.filter(like="data.").loc[sorted(cells_of(arm))]
-            for row in of_data.to_dict("records"):
-                about = describe(report.manifest["data"], row)
-                known = [each for each in REFERENCES if about.get(each.field) is not None]
-                known = [each for each in known if each.field != "bigram_loss" or about.get("floor_loss") is None]
-                found.setdefault(arm.place.column, {}).update(
-                    {(each, float(about[each.field])): None for each in known}
-                )
-        return found
-
-    def final(self, curve: Curve) -> Estimate:
-        """The end of a curve over its seeds; of none where a seed went bad on the way."""
-        whole = len(curve.step) and np.isfinite(curve.mean[-1])
-        return estimate(curve.seeds[:, -1] if whole else [])
+    def _references(self) -> dict[tuple, list[tuple[Reference, float]]]:
+        return references(self.view) if self.trace.is_loss else {}
 
     def best(self, curve: Curve) -> str:
         """`3e-3*`: the value at which the arm is shown."""
@@ -143,18 +103,7 @@ class Plot:
     @cached_property
     def floors(self) -> list[Floor]:
         """The noise floor of each sweep, as far as it is known."""
-        found = [self._floor(sweep, report) for sweep, report in self.view.reports.items()]
-        return [floor for floor in found if floor.dof]
-
-    def _floor(self, sweep: str, report: Report) -> Floor:
-        mine = [c for c in self.curves if sweep in c.line.sweeps and np.isfinite(self.final(c).sd)]
-        mine = [curve for curve in mine if not curve.ends]  # the spread of stuck seeds is not that of training
-        baseline = table_of(report.manifest).baseline or {}
-        chosen = [curve for curve in mine if _has(baseline, curve, report)] if baseline else []
-        words = f"the baseline {pairs(baseline)}" if chosen else "all arms shown"
-        groups = {panel: [c for c in chosen or mine if c.arm.place.column == panel] for panel in self.view.panels}
-        levels = {panel: float(np.mean([self.final(c).mean for c in arms])) for panel, arms in groups.items() if arms}
-        return Floor(sweep, words, *noise_floor(curve.seeds[:, -1] for curve in chosen or mine), levels)
+        return floors(self.view, self.curves)
 
     def method(self, drawn: str) -> list[str]:
         """How the picture was made, a line each; `drawn` says what is drawn of the {mean} over {seeds}."""
@@ -165,18 +114,7 @@ class Plot:
         mean = "geometric mean" if self.log_y else "mean"
         what = drawn.format(mean=mean, seeds=f"{span} seeds") if seeds[-1] > 1 else "one seed"
         parts = (self.view.common, best, what, f"EMA {self.smooth:g}" if self.smooth else "")
-        return ["; ".join(part for part in parts if part), *self._floors_said(), *self.notes]
-
-    def _floors_said(self) -> list[str]:
-        said = []
-        for of, floors in groupby(sorted(self.floors, key=lambda floor: floor.of), key=lambda floor: floor.of):
-            each = [
-                f"{two_digits(floor.sd)}{f' in {floor.sweep}' * bool(floor.sweep)} "
-                f"({floor.dof} degree{'s' * (floor.dof != 1)} of freedom)"
-                for floor in floors
-            ]
-            said.append(f"noise floor {', '.join(each)}: pooled SD over seeds of where the curves of {of} end")
-        return said
+        return ["; ".join(part for part in parts if part), *said(self.floors), *self.notes]
 
     @property
     def notes(self) -> list[str]:
@@ -185,29 +123,18 @@ class Plot:
         return [*overlay.notes(self.view.reports, shown), *self._shared()]
 
     def _shared(self) -> list[str]:
-        said = []
+        lines = []
         for (one, a), (two, b) in combinations(self.view.reports.items(), 2):
             if shared := set(a.frame.index) & set(b.frame.index):
                 others = {c for x, y in combinations(self.curves, 2) for c in differing(x, y)} & shared
                 but = f", {len(others)} of them with other numbers" if others else ", with the same numbers"
-                said.append(f"{len(shared)} cells are in both {one} and {two}{but}")
-        return said
+                lines.append(f"{len(shared)} cells are in both {one} and {two}{but}")
+        return lines
 
     @property
     def title(self) -> str:
         """The titles of the sweeps."""
         return " / ".join(dict.fromkeys(title(report) for report in self.view.reports.values()))
-
-
-def two_digits(number: float) -> str:
-    """0.014, 7.3e-4."""
-    short = f"{number:.2g}"
-    return short if 1e-3 <= abs(number) < 1e4 else say(float(short))
-
-
-def _has(baseline: dict, curve: Curve, report: Report) -> bool:
-    cell = report.frame.loc[next(iter(cells_of(curve.arm)))]
-    return all(cell.get(name) == value for name, value in baseline.items())
 
 
 def make(
@@ -242,7 +169,7 @@ def make(
     drawn = curves(chosen, trace, decay, x)
     if not any(len(curve.seeds) for curve in drawn):
         raise UserError(f"metric {metric!r}: none of the chosen cells has recorded it")
-    log_y = log_y or _spans_decades(trace, drawn)
+    log_y = log_y or spans_decades(chosen, trace, drawn)
     return Plot(chosen, trace, decay, x, log_x, log_y, [curve.of_logarithms() if log_y else curve for curve in drawn])
 
 
@@ -256,9 +183,13 @@ def _check_smooth(smooth: float | None) -> None:
         raise UserError(f"smooth {smooth!r}: expected at least 0 and less than 1")
 
 
-def _spans_decades(trace: Trace, drawn: Sequence[Curve]) -> bool:
+def spans_decades(view: View, trace: Trace, drawn: Sequence[Curve]) -> bool:
+    """Whether a linear axis would show one curve only: decades of a diagnostic, or losses far above all entropies."""
     values = np.concatenate([seed[len(seed) // 10 :] for curve in drawn for seed in curve.seeds])
     values = values[np.isfinite(values)]
-    if trace.is_loss or trace.is_rate or not values.size or values.min() <= 0:
+    if trace.is_rate or not values.size or values.min() <= 0:
         return False
-    return trace.column == "grad_norm" or values.max() > 100 * values.min()
+    if trace.is_loss:
+        entropies = [value for known in references(view).values() for _, value in known]
+        return bool(entropies) and bool(values.max() > EXPLODED * max(entropies))
+    return trace.column == "grad_norm" or bool(values.max() > DECADES * values.min())

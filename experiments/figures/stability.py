@@ -56,6 +56,10 @@ class Map:
         return short_names([field])[field].replace("_", " ")
 
     @property
+    def _troubled(self) -> bool:
+        return any(heat.trouble for heat in self.heats.values())
+
+    @property
     def method(self) -> str:
         """How the squares were made."""
         seeds = sorted({arm.planned for arm in self.report.arms.values()})
@@ -65,7 +69,7 @@ class Map:
         parts = [
             self.view.common,
             f"{self.metric.name}{f' ({words})' * bool(words)}, mean over {span} seeds{better}",
-            "where not every seed trained, how many did not and why, and no mean",
+            "where not every seed trained, how many did not and why, and no mean" if self._troubled else "",
             f"framed: the best {self.axis(self.along)}, by {self.report.judged_by}" if self.along else "",
         ]
         if self.report.tuned:
@@ -113,15 +117,16 @@ def _axes(
     chosen = {flag: fields.axis(name, flag) for flag, name in (("x", x), ("y", y)) if name is not None}
     panels = None if facet is None else fields.listed(facet, "facet")
     taken = {*chosen.values(), *(panels or ())}
-    varying = [n for n in (*spec.nuisance, *spec.columns, *spec.rows, *spec.split) if len(fields.values.get(n, ())) > 1]
-    free = [name for name in varying if name not in taken]
-    for flag, first in (("y", spec.nuisance), ("x", spec.columns)):
+    columns = spec.columns or spec.along
+    known = dict.fromkeys((*spec.nuisance, *columns, *spec.rows, *spec.split))
+    free = [name for name in known if name not in taken and len(fields.values.get(name, ())) > 1]
+    for flag, first in (("y", spec.nuisance), ("x", columns)):
         if flag not in chosen and free:
             chosen[flag] = next((name for name in free if name in first), free[0])
             free.remove(chosen[flag])
     if len(set(chosen.values())) < 2 or set(chosen.values()) & {*(panels or ())}:
         raise UserError("x, y and facet: expected different fields that vary; name them with --x, --y and --facet")
-    rest = tuple(name for name in (*spec.rows, *spec.columns) if name in free)
+    rest = tuple(name for name in (*spec.rows, *columns) if name in free)
     return chosen["x"], chosen["y"], rest if panels is None else panels
 
 

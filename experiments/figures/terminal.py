@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.figures.curves import Curve
+from experiments.figures.floors import final
 from experiments.figures.looks import OKABE_ITO
 from experiments.figures.plot import Plot
 from experiments.labels import count, printable
@@ -133,7 +134,7 @@ def _legend(plot: Plot, panel: tuple, signs: Mapping[Line, tuple[str, str]]) -> 
     form = METRICS["val_loss"].format if plot.trace.is_loss else ".3g"
     for curve in curves:
         letter, colour = signs[curve.line]
-        end, best = plot.final(curve), [Text(printable(plot.best(curve)))] if tuned else []
+        end, best = final(curve), [Text(printable(plot.best(curve)))] if tuned else []
         spread = "" if math.isnan(end.half_width) else f" ± {end.half_width:{form}}"
         number = f"{end.mean:{form}}{spread}" if end.n else "–"
         seeds = Text(curve.trouble or str(len(curve.seeds)), style="yellow" * bool(curve.trouble))

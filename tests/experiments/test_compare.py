@@ -9,7 +9,7 @@ import pytest
 
 from experiments import compare, records, traces
 from experiments.figures import curves as making
-from experiments.figures import drawing, plot, terminal
+from experiments.figures import drawing, floors, plot, terminal
 from experiments.statistics import estimate, noise_floor
 from experiments.view import select
 from flax_tx.errors import UserError
@@ -208,6 +208,12 @@ def test_a_field_that_would_be_mixed_is_refused_and_may_be_chosen(workdir):
     assert select(workdir, where="depth=6", facet="wiring").lines_in == ("model.norm.kind",)
 
 
+def test_what_all_arms_share_is_said_and_what_is_retuned_is_not(workdir):
+    assert select(workdir, where="depth=6").common == "norm.kind=layernorm"
+    assert select(workdir, where="depth=6,lr=3e-3").common == "norm.kind=layernorm, learning_rate=3e-3"
+    assert select(workdir, where="depth=6,wiring=pre").common == "wiring=pre, norm.kind=layernorm"
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
@@ -247,11 +253,11 @@ def test_the_noise_floor_is_the_spread_of_where_the_baseline_ends(workdir):
         np.testing.assert_allclose([(high - low) / 2, (high + low) / 2], [floor.sd, floor.levels[panel]], rtol=1e-6)
     words = "\n".join(word.get_text() for word in sheet.texts)
     assert (
-        f"noise floor {plot.two_digits(floor.sd)} ({floor.dof} degrees of freedom): pooled SD over seeds of where"
+        f"noise floor {floors.two_digits(floor.sd)} ({floor.dof} degrees of freedom): pooled SD over seeds of where"
         in words
     )
     assert "of where the curves of the baseline wiring=pre end" in words
-    assert f"noise floor {plot.two_digits(floor.sd)}" in pictured.text_of(terminal.draw(made, 80))
+    assert f"noise floor {floors.two_digits(floor.sd)}" in pictured.text_of(terminal.draw(made, 80))
 
 
 def test_without_its_baseline_the_floor_is_of_the_arms_shown_and_stuck_seeds_are_in_none(workdir):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from experiments import compare
+from experiments import compare, records
 from experiments.figures import drawing, page, plot, text
 from experiments.figures.looks import looks
 from tests.experiments import pictured, synthetic
@@ -103,10 +103,32 @@ def test_a_pdf_holds_the_fonts_of_its_letters(workdir):
     assert b"/Type3" not in whole and b"/Type1" not in whole
 
 
-def test_log_axes_are_logarithmic_where_asked_or_where_decades_are_spanned(workdir):
+def test_arms_without_a_mean_have_their_place_in_the_legend_and_their_trouble(tmp_path):
+    """With markers, which Matplotlib cannot put on a line without a point."""
+    ends = {("pre", 0): "failed", ("deepnorm", 0): "missing", ("deepnorm", 1): "missing"}
+
+    def end_of(overrides):
+        mine = overrides["model.wiring"], overrides["seed.init"]
+        return ends.get(mine, "done") if overrides["model.norm.kind"] == "rmsnorm" else "done"
+
+    made = plot.make(pictured.small(tmp_path / "a", norms=("layernorm", "rmsnorm"), seeds=(0, 1), end_of=end_of))
+    sheet = drawing.draw(made)
+    assert page.encode(sheet, "png")
+    labels = {text.get_text() for text in sheet.legends[0].get_texts()}
+    assert labels > {"pre · layernorm", "pre · rmsnorm", "deepnorm · layernorm", "deepnorm · rmsnorm"}
+    shown = sheet.axes[0].texts[0].get_text()
+    assert shown == "pre · rmsnorm 1/2 failed; deepnorm · rmsnorm 2/2 missing"
+
+
+def test_log_axes_are_logarithmic_where_asked_or_where_decades_are_spanned(workdir, tmp_path):
     ax = drawing.draw(plot.make(workdir, log_x=True, log_y=True)).axes[0]
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert drawing.draw(plot.make(workdir)).axes[0].get_yscale() == "linear"
+    exploded = pictured.small(tmp_path / "a")
+    cell = records.sweep(exploded)["cells"][0]
+    columns = {name: np.full(4, 400.0) for name in ("train_loss", "grad_norm", "learning_rate")}
+    records.write_parquet(records.cell_dir(exploded, cell) / "metrics.parquet", {"step": np.arange(4)} | columns)
+    assert plot.make(exploded).log_y
     assert plot.make(workdir, "grad_norm").log_y and not plot.make(workdir, "learning_rate").log_y
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from experiments.figures import plot, terminal
+from experiments.figures import floors, plot, terminal
 from experiments.metrics import METRICS
 from tests.experiments import pictured, synthetic
 
@@ -37,7 +37,7 @@ def test_the_terminal_shows_panels_names_entropies_and_troubles_in_80_columns(wo
     form = METRICS["val_loss"].format
     for letter, line in zip("abcde", made.lines, strict=True):
         for curve in (c for c in made.curves if c.line == line):
-            end = made.final(curve)
+            end = floors.final(curve)
             (row,) = re.findall(rf"^{letter}  {re.escape(made.view.name(line))} .*$", shown.split("num_layers=")[
                 1 + made.view.panels.index(curve.arm.place.column)], re.MULTILINE)  # fmt: skip
             assert (f"{end.mean:{form}} ± {end.half_width:{form}}" if end.n else "–") in row
