@@ -13,7 +13,7 @@ SIZE   ?= quick
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
-.PHONY: sweep test lint results bench parity docs lock clean
+.PHONY: sweep test lint results faults bench parity docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
@@ -31,6 +31,9 @@ results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and writ
 	  $(BIN)/python -m experiments.launch --config=sweeps/$$sweep.py --size=$(SIZE) --workdir=runs/$$sweep || exit; \
 	  $(BIN)/python -m experiments.publish --workdir=runs/$$sweep --to=results || exit; \
 	done
+
+faults: $(STAMP)   ## kills, full disks, flipped bits, bad input, two launchers at once: what is lost? (20 minutes)
+	$(BIN)/python -m faults --to=benchmarks/results
 
 bench: $(STAMP)    ## speed beside a plain Flax loop
 	$(BIN)/python -m benchmarks.throughput

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,18 +65,22 @@ def from_arrays(arrays: dict[str, np.ndarray], like: train.State, step: int, sec
 
 
 def save(folder: Path, run: Run, origin: dict) -> None:
-    """Writes a checkpoint, then removes the older ones of the folder."""
+    """Writes a checkpoint, in place of what an earlier try left of it."""
     from orbax import checkpoint as orbax  # a second of imports that only long cells need
 
     target = (folder / str(run.step)).absolute()
-    shutil.rmtree(target, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
+    clear(folder, lambda step: step == target.name)
     with orbax.StandardCheckpointer() as writer:
         writer.save(target, run.arrays())
     about = {"step": run.step, "seconds": run.seconds, "origin": origin, "sha256": digest(target)}
     records.write_json(target.with_suffix(".json"), about)
+
+
+def clear(folder: Path, unwanted: Callable[[str], bool]) -> None:
+    """Removes the checkpoints, whole or not, of the steps that are not wanted."""
     for path in folder.iterdir():
-        if path.name.split(".")[0] != target.name:
+        if unwanted(path.name.lstrip(".").split(".")[0]):
             remove(path)
 
 
@@ -147,18 +151,24 @@ class Keeper:
             and run.step < self.train.steps
             and int(run.state.bad_step) < 0
         ):
-            self.write(self.folder, run, seconds)
+            if self.write(self.folder, run, seconds):
+                clear(self.folder, lambda step: step != str(run.step))
             self.saved = time.monotonic()
 
-    def write(self, folder: Path, run: Run, seconds: float) -> None:
+    def write(self, folder: Path, run: Run, seconds: float) -> bool:
         """Saves a run; what goes wrong with that is a line in the log, not the end of the cell."""
         try:
             save(folder, Run(run.state, run.rows, run.layers, run.step, seconds), self.origin)
+            return True
         except (OSError, ValueError) as error:
             print(f"{folder}: no checkpoint: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+            return False
 
-    def end(self, run: Run, seconds: float) -> None:
-        """The cell has a result: its checkpoints go, and its last state is kept where that was asked for."""
+    def keep(self, run: Run, seconds: float) -> None:
+        """Saves the last state, where that was asked for and a longer cell can go on from it."""
         if self.settings.keep_state and self.states and int(run.state.bad_step) < 0:
             self.write(self.states, run, seconds)
+
+    def end(self) -> None:
+        """The cell has a result: its checkpoints go."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -123,8 +123,9 @@ def run_cell(desk: Desk, cell: str, config: Config, compiled: Compiled) -> Itera
     seconds = time.perf_counter() - started + trained.earlier
     outcome = judge(summary, int(trained.run.state.bad_step), compiled.about, seconds)
     probes = probing.rows(found) if found else None
+    keeper.keep(trained.run, measured["train_seconds"])
     ended = desk.finish(cell, outcome, summary, trained.curves, layer_columns(trained.run.layers), probes)
-    keeper.end(trained.run, measured["train_seconds"])
+    keeper.end()
     yield ended
 
 

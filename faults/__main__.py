@@ -5,25 +5,20 @@ with a run that nothing disturbed: to the bit, but for times. Exit status 0 when
 """
 
 import argparse
-import json
-import platform
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from experiments import provenance
+from faults import report
 from faults.arena import Arena
 from faults.fault import Fault, Tally
 from faults.rows import ROWS
-
-HEADS = ("fault", "tries", "cells lost", "results changed", "otherwise wrong", "seconds")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -33,18 +28,22 @@ def main(argv: Sequence[str]) -> int:
     chosen = [fault.times(flags.share) for fault in ROWS if flags.only.lower() in fault.name.lower()]
     console, begun = Console(), time.monotonic()
     console.print(f"seed {seed}; {sum(fault.tries for fault in chosen)} tries")
+    command = " ".join(["python -m faults", *argv, *([] if flags.seed is not None else [f"--seed={seed}"])])
     with tempfile.TemporaryDirectory(prefix="faults ") as folder:
         arena = Arena.open(Path(folder))
-        rows = [(fault, *timed(fault, arena, seed, flags.jobs, console)) for fault in chosen]
-    command = " ".join(["python -m faults", *argv])
-    about = f"{command}: seed {seed}, {time.monotonic() - begun:.0f} s on {flags.jobs} cores"
-    console.print(table(rows, about))
-    for fault, tally, _ in rows:
-        for line in tally.wrong:
-            console.print(f"{fault.name}: {line}", markup=False, soft_wrap=True)
+        rows = [report.row(fault, *timed(fault, arena, seed, flags.jobs, console), command) for fault in chosen]
+    console.print(report.table(rows, f"{command}: {time.monotonic() - begun:.0f} s, {flags.jobs} sweeps at once"))
+    for row in rows:
+        for line in row["wrong"]:
+            console.print(f"{row['fault']}: {line}", markup=False, soft_wrap=True)
     if flags.to:
-        write(Path(flags.to), rows, about)
-    return 0 if all(tally.clean() and tally.tries >= fault.tries for fault, tally, _ in rows) else 1
+        report.write(Path(flags.to), rows, [fault.name for fault in ROWS])
+    return 0 if all(whole(row, fault) for row, fault in zip(rows, chosen, strict=True)) else 1
+
+
+def whole(row: dict, fault: Fault) -> bool:
+    """Whether every try was made and cost nothing."""
+    return row["tries"] >= fault.tries and not any(row[head] for head in report.BAD)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,40 +74,6 @@ def attempt(fault: Fault, arena: Arena, seed: str, tries: int) -> Tally:
         return fault.inject(arena, random.Random(seed), tries) if tries else Tally()
     except Exception as error:
         return Tally(wrong=[f"the trial broke: {type(error).__name__}: {error}"])
-
-
-def cells(rows: Iterable[tuple[Fault, Tally, float]]) -> list[tuple]:
-    """The rows of the table, as HEADS names them."""
-    return [(f.name, t.tries, t.lost, t.changed, len(t.wrong), round(seconds)) for f, t, seconds in rows]
-
-
-def table(rows: Iterable[tuple[Fault, Tally, float]], about: str) -> Table:
-    """The table for a terminal."""
-    drawn = Table(caption=about)
-    for head in HEADS:
-        drawn.add_column(head, justify="left" if head == "fault" else "right")
-    for row in cells(rows):
-        drawn.add_row(*map(str, row), style="" if not any(row[2:5]) else "bold red")
-    return drawn
-
-
-def write(folder: Path, rows: list[tuple[Fault, Tally, float]], about: str) -> None:
-    """The table as Markdown and as JSON."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [HEADS, ["---", *["---:"] * (len(HEADS) - 1)], *cells(rows)]
-    text = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-    (folder / "faults.md").write_text(f"{text}\n\n`{about}`\n")
-    said = {
-        "command": about,
-        "git": provenance.git(),
-        "cpu": provenance.cpu(),
-        "python": platform.python_version(),
-        "rows": [
-            dict(zip(HEADS, row, strict=True)) | {"wrong": t.wrong}
-            for row, (_, t, _) in zip(cells(rows), rows, strict=True)
-        ],
-    }
-    (folder / "faults.json").write_text(json.dumps(said, indent=1) + "\n")
 
 
 if __name__ == "__main__":

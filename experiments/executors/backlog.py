@@ -48,20 +48,26 @@ class Backlog:
         """The file of the lease under which a task runs."""
         return str(self.leases.mine[task.program])
 
-    def put(self, task: Task) -> None:
-        """Adds a task as the next one."""
-        self.waiting.appendleft(task)
-
     def end(self, task: Task) -> None:
-        """A task was run, or put back in parts; what it lost with its lease waits for the new holder to run it."""
-        self.running[task.program] -= 1
-        if self.running[task.program] or any(other.program == task.program for other in self.waiting):
-            return
-        self.leases.give_back(task.program)
+        """A lane is done with a task. What it left, since its lease was lost, waits for the new holder to run it."""
         done = records.finished(self.workdir, task.cells)
-        if lost := [cell for cell in task.cells if cell not in done]:
-            self.elsewhere |= {*lost}
-            self.waiting.append(Task(task.program, lost, task.deaths))
+        left = [cell for cell in task.cells if cell not in done]
+        self.elsewhere |= {*left}
+        if left:
+            self.waiting.append(Task(task.program, left, task.deaths))
+        self.release(task)
+
+    def divide(self, task: Task, parts: list[list[str]]) -> None:
+        """A lane died of a task: these parts of it are next."""
+        self.waiting.extendleft(Task(task.program, part, 1) for part in reversed(parts) if part)
+        self.release(task)
+
+    def release(self, task: Task) -> None:
+        """Gives the lease on a program back when none of its tasks is left, or when it was lost."""
+        self.running[task.program] -= 1
+        lost = not self.leases.mine[task.program].exists()
+        if not self.running[task.program] and (lost or all(task.program != other.program for other in self.waiting)):
+            self.leases.give_back(task.program)
 
     def news(self) -> Iterator[dict]:
         """What other launchers did since the last look, and whom the rest waits for."""

@@ -112,14 +112,12 @@ def inherit(workdir: str, task: Task, reason: str, backlog: Backlog, lane: int) 
     done = records.finished(workdir, task.cells)
     left, deaths = [cell for cell in task.cells if cell not in done], task.deaths + 1
     if len(left) == 1 and deaths > 1:
-        yield fail(workdir, left[0], f"{reason}, again, and with this cell alone") | {"lane": lane}
+        yield fail(workdir, left.pop(), f"{reason}, again, and with this cell alone") | {"lane": lane}
     elif left:
-        middle = len(left) // 2 if deaths > 1 else 0
-        for part in filter(None, (left[middle:], left[:middle])):
-            backlog.put(Task(task.program, part, 1))
         about = {"program": task.program, "cells": len(left), "reason": reason}
         yield {"event": "retry", "lane": lane, **about}
-    backlog.end(task)
+    middle = len(left) // 2 if deaths > 1 else 0
+    backlog.divide(task, [left[:middle], left[middle:]])
 
 
 def fail(workdir: str, cell: str, reason: str) -> dict:

@@ -67,4 +67,4 @@ def prepare(folder, text=SWEEP, overrides=()):
 def launch(*arguments, **kwargs):
     """The launcher in a process of its own, as a user runs it."""
     command = [sys.executable, "-m", "experiments.launch", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, **kwargs)

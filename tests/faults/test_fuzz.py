@@ -47,10 +47,8 @@ def fail(error):
 )
 def test_a_trial_says_how_a_command_ends_that_should_not(tmp_path, main, said):
     place = fuzz.Range(tmp_path)
-    assert (
-        (fuzz.attempt(main, [], place).startswith(said)
-        and bool(fuzz.attempt(main, [], place)) == bool(said))
-        or (main is leave)
+    assert (fuzz.attempt(main, [], place).startswith(said) and bool(fuzz.attempt(main, [], place)) == bool(said)) or (
+        main is leave
     )
 
 
