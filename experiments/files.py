@@ -73,9 +73,11 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON can say it: arrays and tuples are lists, non-finite numbers null."""
+    """`value` as JSON can say it: arrays and tuples are lists, non-finite numbers null, half a character its escape."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
+        return {plain(str(name)): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if hasattr(value, "tolist"):

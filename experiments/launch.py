@@ -99,16 +99,18 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
 
 
 def check_workdir(workdir: str) -> None:
-    """Raises UserError when the folder cannot be written to; leaves nothing behind."""
+    """Raises UserError when the folder cannot be written to, or leads elsewhere; leaves nothing behind."""
     folder = Path(workdir).absolute()
-    while not folder.exists():
-        folder = folder.parent
     try:
+        while not folder.exists():
+            folder = folder.parent
         with tempfile.TemporaryFile(dir=folder):
-            return
+            inside = [*Path(workdir).glob("*"), *Path(workdir).glob("cells/*")]
     except OSError as error:
-        reason = "not a folder" if not folder.is_dir() else error.strerror
+        reason = "not a folder" if isinstance(error, NotADirectoryError) else error.strerror
         raise UserError(f"--workdir = {workdir!r}: cannot write in {folder} ({reason})") from None
+    if links := [path for path in inside if path.is_symlink()]:
+        raise UserError(f"--workdir = {workdir!r}: {path} is a link; expected what it leads to" for path in links)
 
 
 def conflicts(plan: Plan, workdir: str) -> list[str]:
@@ -133,6 +135,10 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
         *(("axis" if len(plan.axes[name]) > 1 else "fixed", text) for name, text in zip(plan.axes, axes, strict=True)),
         *(("note", note) for note in plan.notes),
         *(("note", note) for note in growth.notes(plan, flags.workdir, [c for c in plan.cells if c not in done])),
+        *(
+            ("damaged", f"{line}; until then it is left as it is")
+            for line in records.damaged(flags.workdir, done).values()
+        ),
         ("data", "; ".join(f"{name}: {about.source}" for name, about in planning.described(plan))),
         ("cells", f"{len(plan.cells)}, of which {len(done)} have a result, in {len(plan.programs)} programs"),
         *(("claims", ", ".join(claim.id for claim in claims)) for claims in filter(None, [plan.file.claims])),

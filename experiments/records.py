@@ -49,10 +49,10 @@ AGAIN = "launch with --retry=damaged trains the cell again"
 ARM = "arm"  # beside the fields of a cell: a name that decides no number
 TEXTS = ("device", "commit", "jax")
 NUMBERS = tuple(name for name in shapes.Summary.__dataclass_fields__ if name not in TEXTS)  # of summary.json, as float
-COLUMNS = {  # of each Parquet file, those that readers rely on
-    "metrics.parquet": ("step", "train_loss"),
-    "layers.parquet": ("step", "layer"),
-    "probes.parquet": ("quantity", "index", "head", "value"),
+COLUMNS = {  # of each Parquet file, those that readers rely on, with their types where there is no row
+    "metrics.parquet": {"step": "int32", "train_loss": "float32"},
+    "layers.parquet": {"step": "int32", "layer": "int32"},
+    "probes.parquet": {"quantity": "str", "index": "int32", "head": "int32", "value": "float64"},
 }
 RESULT = ("status.json", "error.txt", "summary.json", *COLUMNS)
 
@@ -267,7 +267,8 @@ def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: s
         if frame is not None:
             frames[cell] = frame
     if not frames:
-        return pd.DataFrame({column: [] for column in ("cell", *COLUMNS[name])})
+        kinds = {"cell": "str", **COLUMNS[name]}
+        return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
     return pd.concat(frames, names=["cell"]).reset_index(level="cell").reset_index(drop=True)
 
 

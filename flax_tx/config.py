@@ -236,9 +236,9 @@ def identity(config: Config) -> str:
     return name_of(to_dict(config))
 
 
-def name_of(plain: Mapping[str, Any]) -> str:
-    """The same of a config as nested dicts, before or after a trip through JSON."""
-    text = json.dumps([SCHEMA_VERSION, plain], sort_keys=True)
+def name_of(plain: Mapping[str, Any], version: int = SCHEMA_VERSION) -> str:
+    """The same of a config as nested dicts, before or after a trip through JSON, under a version of the schema."""
+    text = json.dumps([version, plain], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import shutil
 import signal
@@ -11,7 +12,9 @@ import sys
 import psutil
 import pytest
 
-from experiments import launches, records
+from experiments import check, launch, launches, records
+from faults import files
+from flax_tx.errors import UserError
 from tests.experiments import tiny
 
 
@@ -334,3 +337,49 @@ def test_sweep_json_says_where_the_numbers_come_from(finished):
     assert manifest["provenance"]["versions"]["jax"]
     assert manifest["data"]["markov1"]["fingerprint"]
     assert manifest["command"].startswith("python -m experiments.launch ")
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "status.json", "config.json"])
+def test_a_damaged_cell_is_named_and_trained_again_when_asked(finished, tmp_path, name):
+    path, workdir, _ = finished
+    copied = tmp_path / "run"
+    shutil.copytree(workdir, copied)
+    cell, before = cells_of(workdir)[3], records.load_metrics(workdir)
+    content = (records.cell_dir(copied, cell) / name).read_bytes()
+    (records.cell_dir(copied, cell) / name).write_bytes(content[:-7])
+    plain = tiny.launch(f"--config={path}", f"--workdir={copied}")
+    if name == "config.json":  # which the launch knows
+        assert plain.returncode == 0 and records.read_config(copied, cell) == records.read_config(workdir, cell)
+        return
+    assert plain.returncode == 1 and "[1/" not in plain.stdout and "1 damaged" in plain.stdout
+    assert f"{cell}/{name}:damaged" in "".join(plain.stdout.split())
+    again = tiny.launch(f"--config={path}", f"--workdir={copied}", "--retry=damaged")
+    assert again.returncode == 0 and "[1/1]" in again.stdout
+    assert records.load_metrics(copied).equals(before)
+
+
+@pytest.mark.parametrize("name", ["cells", "cells/0123", "launches", "logs"])
+def test_a_workdir_that_leads_elsewhere_is_refused(tmp_path, name):
+    (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        launch.check_workdir(str(tmp_path / "run"))
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    launch.check_workdir(str(tmp_path / "link"))  # where the whole lies is the user's choice
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_name_that_no_file_can_have_is_a_line():
+    with pytest.raises(UserError, match=r"cannot write in .*File name too long"):
+        launch.check_workdir("x" * 300)
+
+
+def test_a_full_disk_is_a_line_and_the_same_command_continues(tmp_path):
+    path, workdir = tiny.write(tmp_path), tmp_path / "run"
+    environment = os.environ | {"PYTHONPATH": str(tiny.ROOT / "faults" / "injected"), "FAULT_FULL": "0.1"}
+    for _ in range(6):  # each is cut off at another write
+        full = tiny.launch(f"--config={path}", f"--workdir={workdir}", "--lanes=1", env=environment)
+        assert files.unexplained(full.returncode, full.stderr) == []
+    assert tiny.launch(f"--config={path}", f"--workdir={workdir}").returncode == 0
+    assert list(check.check(workdir)) == []
