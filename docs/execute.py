@@ -12,7 +12,7 @@ TIMEOUT = 900  # seconds for one cell
 
 
 def execute(path: Path) -> nbformat.NotebookNode:
-    """The notebook as it comes out, run beside its file by this Python. Raises: CellExecutionError at the first error."""
+    """The notebook as it comes out, run beside its file by this Python. Raises: CellExecutionError at an error."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     notebook = nbformat.read(path, as_version=4)
     kernel = {"kernel_name": "python3", "timeout": TIMEOUT, "record_timing": False}

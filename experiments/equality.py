@@ -54,7 +54,7 @@ def columns(one: pd.DataFrame | None, two: pd.DataFrame | None) -> Iterator[str]
         if len(apart):
             first, where = apart[0], place(one, apart[0])
             said = f"{name} first at {where}: {two[name][first]} was {one[name][first]}"
-            yield f"{said} ({span(one[name], two[name], len(apart))})"
+            yield f"{said} ({span(one[name], two[name], apart)})"
 
 
 def same(one: np.ndarray, two: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def place(table: pd.DataFrame, row: int) -> str:
     )
 
 
-def span(one: pd.Series, two: pd.Series, rows: int) -> str:
+def span(one: pd.Series, two: pd.Series, apart: np.ndarray) -> str:
     """In how many rows, and the largest difference of numbers."""
-    largest = f", by at most {(two - one).abs().max(skipna=False):.3g}" if one.dtype.kind in "fiu" else ""
-    return f"in {rows} of {len(one)} rows{largest}"
+    largest = f", by at most {(two - one)[apart].abs().max(skipna=False):.3g}" if one.dtype.kind in "fiu" else ""
+    return f"in {len(apart)} of {len(one)} rows{largest}"

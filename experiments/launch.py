@@ -107,7 +107,7 @@ def check_workdir(workdir: str) -> None:
         with tempfile.TemporaryFile(dir=folder):
             inside = [*Path(workdir).glob("*"), *Path(workdir).glob("cells/*")]
     except OSError as error:
-        reason = "not a folder" if folder.is_file() else error.strerror
+        reason = "not a folder" if isinstance(error, NotADirectoryError) else error.strerror
         raise UserError(f"--workdir = {workdir!r}: cannot write in {folder} ({reason})") from None
     if links := [path for path in inside if path.is_symlink()]:
         raise UserError(f"--workdir = {workdir!r}: {path} is a link; expected what it leads to" for path in links)

@@ -291,7 +291,7 @@ def read_spoilt(drawn: tuple, mains: dict[str, Callable], place: Range) -> str:
     kept = {other: other.read_bytes() for other in (path, path.with_name("status.json")) if other.is_file()}
     try:
         rewrite(path, spoil(records.read_json(path), rng, value), first)
-        return attempt(mains[name], [f"--workdir={workdir}", *READERS[name]], place)
+        return attempt(mains[name], [f"--workdir={workdir}", *READERS.get(name, ())], place)
     finally:
         for other, content in kept.items():
             other.write_bytes(content)
@@ -305,7 +305,7 @@ def fuzz(tries: int, seed: int) -> dict[str, Any]:
         kinds = {
             "line": (lines_of(mains, place), lambda drawn: attempt(mains[drawn[0]], drawn[1], place)),
             "sweep file": (sweep_files(), lambda text: launch_text(text, mains["launch"], place)),
-            "record": (spoilt_records(), lambda drawn: read_spoilt(drawn, mains, place)),
+            "record": (spoilt_records(readers(mains)), lambda drawn: read_spoilt(drawn, mains, place)),
         }
         shares = ["line"] * 5 + ["sweep file"] * 2 + ["record"] * 3
 
@@ -336,10 +336,16 @@ def lines_of(mains: dict[str, Callable], place: Range) -> st.SearchStrategy[tupl
     return st.sampled_from(names).flatmap(lambda name: st.tuples(st.just(name), lines[name]))
 
 
-def spoilt_records() -> st.SearchStrategy[tuple]:
+def readers(mains: dict[str, Callable]) -> list[str]:
+    """The commands that read a workdir: those of READERS, and any that needs nothing else."""
+    needed = {name: {action.dest for action in actions_of(main) if action.required} for name, main in mains.items()}
+    return [name for name in mains if name in READERS or needed[name] == {"workdir"}]
+
+
+def spoilt_records(names: list[str]) -> st.SearchStrategy[tuple]:
     """(reader, which file, what is put in, whether as the first schema, where)."""
     integers = st.integers(0, 2**32)
-    return st.tuples(st.sampled_from(list(READERS)), integers, JSON, st.booleans(), integers)
+    return st.tuples(st.sampled_from(names), integers, JSON, st.booleans(), integers)
 
 
 def launch_text(text: str, launch: Callable, place: Range) -> str:

@@ -11,7 +11,14 @@ import pytest
 from experiments import files
 from experiments.files import RecordError
 
-CONTENT = {"x": [np.float32("nan"), np.inf, 1.5], "n": np.int64(3), "t": (1, 2), "é": np.arange(2), "seal": "old"}
+CONTENT = {
+    "x": [np.float32("nan"), np.inf, 1.5],
+    "n": np.int64(3),
+    "t": (1, 2),
+    "é": np.arange(2),
+    "h": "\udcff",
+    "seal": "old",
+}
 
 
 @pytest.fixture
@@ -23,7 +30,14 @@ def path(tmp_path):
 def test_json_has_a_schema_and_no_nan(path):
     text = path.read_text(encoding="utf-8")
     read = json.loads(text, parse_constant=pytest.fail)
-    assert files.read_json(path) == {"schema": files.SCHEMA, "x": [None, None, 1.5], "n": 3, "t": [1, 2], "é": [0, 1]}
+    assert files.read_json(path) == {
+        "schema": files.SCHEMA,
+        "x": [None, None, 1.5],
+        "n": 3,
+        "t": [1, 2],
+        "é": [0, 1],
+        "h": r"\udcff",
+    }
     assert read == files.read_json(path) | {"seal": files.digest(text[: text.index(' "seal"')].encode())}
     assert "é" in text
 

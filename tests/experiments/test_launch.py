@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -193,7 +194,7 @@ def test_one_that_finds_everything_taken_says_by_whom_and_waits(tmp_path):
     output, errors = second.communicate(timeout=600)
     assert f"process {first_pid} on " in line and ", since 20" in line
     assert second.returncode == 0, errors
-    assert "[4/4]" in output
+    assert re.search(r"\[(\d)/\1\]", output)
     assert [launch["cells_run"] for launch in launches.load(workdir)] == [8]
 
 

@@ -142,3 +142,15 @@ def test_what_the_dead_left_is_tidied(tmp_path):
     launcher.tidy()
     launcher.close()
     assert not (tmp_path / "leases").exists()
+
+
+def test_who_judged_a_holder_that_was_replaced_meanwhile_takes_nothing(tmp_path, monkeypatch):
+    dead = dead_process()
+    plant(tmp_path, "p", dead)
+    first, second = Leases(tmp_path), Leases(tmp_path)
+    monkeypatch.setattr(second, "holder", lambda name: dead)  # as it was when it looked
+    assert first.take("p")
+    monkeypatch.setattr(leases.os, "utime", lambda *_: None)  # it was still there at that moment
+    assert not second.take("p")
+    assert [path.name for path in (tmp_path / "leases" / "p").iterdir()] == [first.mine["p"].name]
+    first.close()
