@@ -9,21 +9,29 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP     = python -m pip install --quiet --disable-pip-version-check --require-hashes
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
+DEBIAN  = chromium texlive-latex-recommended poppler-utils fonts-dejavu-core
+SUDO   ?= $(shell test "$$(id -u)" = 0 || echo sudo)
+
 SIZE   ?= quick
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
-.PHONY: sweep test lint results bench parity docs lock clean
+.PHONY: sweep test lint tools results faults bench parity docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
 test: $(STAMP)     ## everything that CI asserts
 	$(BIN)/python -m pytest
 
-lint: $(STAMP)     ## style, and the direction of imports
+lint: $(STAMP)     ## style, the direction of imports, and known vulnerabilities where the network allows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit
+
+tools:             ## Debian's Chromium and LaTeX, with which some tests open pages and print tables
+	@for tool in chromium pdflatex pdftoppm; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	test -z "$$missing" || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends $(DEBIAN); }
 
 results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and write results/ anew
 	for sweep in $(FLAGSHIPS); do \
@@ -31,14 +39,19 @@ results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and writ
 	  $(BIN)/python -m experiments.publish --workdir=runs/$$sweep --to=results || exit; \
 	done
 
+faults: $(STAMP)   ## kills, full disks, flipped bits, bad input, two launchers at once: what is lost? (20 minutes)
+	$(BIN)/python -m faults --to=benchmarks/results
+
 bench: $(STAMP)    ## speed beside a plain Flax loop
 	$(BIN)/python -m benchmarks.throughput
 
 parity: $(PARITY_VENV)/.installed    ## the same numbers as PyTorch, Keras and x-transformers
 	$(PARITY_VENV)/bin/python -m pytest parity
 
-docs: $(STAMP)     ## write docs/catalogue.md from the tables of the code
+docs: $(STAMP)     ## write docs/catalogue.md from the tables of the code, and the notebook with what comes out (a minute)
 	$(BIN)/python -m flax_tx.catalogue --write
+	rm -rf runs/tour
+	$(BIN)/python docs/execute.py docs/tour.ipynb
 
 define CHECK_PYTHON
 $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

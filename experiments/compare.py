@@ -1,110 +1,50 @@
-"""Loss curves side by side: python -m experiments.compare --workdir=DIR --out=FIGURE.(png|pdf|svg)
-[--metric=train_loss] [--where='model.wiring=pre|deepnorm,model.num_layers=24'] [--group_by=model.wiring]
-[--facet=model.num_layers] [--smooth=0.9]
+"""Loss curves side by side: python -m experiments.compare --workdir=DIR [--workdir=DIR2 ...] [--metric=train/loss]
+[--where='wiring=pre|deepnorm,norm=rmsnorm'] [--group_by=wiring] [--facet=depth] [--x=step|tokens|flops|seconds]
+[--smooth=0.9] [--log_x] [--log_y] [--out=FIGURE.(png|pdf|svg)]
 
 Every arm at its best learning rate (or whatever the sweep retunes): the mean over seeds with a 95 % t band, every seed
-as a thin line, a cross where a seed diverged. The mean stops there: what goes on is only the survivors.
+as a thin line, a sign where one diverged or ended stuck. The mean stops where a seed dies: what goes on is only the
+survivors. Fields go by any short name that means one of them. Several workdirs are drawn over each other. Without
+--out, a picture in the terminal.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from experiments import records
-from experiments.command import Parser, run, writing
-from experiments.figures.curves import CURVES, curves
-from experiments.labels import key, say
-from experiments.table_spec import Table
-from experiments.tables.arms import Report, assemble, table_of
-from flax_tx.errors import UserError, nearest
-
-SUFFIXES = (".png", ".pdf", ".svg")
-
-
-def arrange(spec: Table, group_by: Sequence[str], facet: Sequence[str]) -> Table:
-    """The sweep's table with the fields of lines as rows and those of panels as columns; the others become split."""
-    chosen = {*group_by, *facet}
-    rest = [name for name in (*spec.rows, *spec.columns, *spec.split, *spec.along) if name not in chosen]
-    nuisance, seeds = (tuple(name for name in role if name not in chosen) for role in (spec.nuisance, spec.seeds))
-    roles = {
-        "rows": tuple(group_by),
-        "columns": tuple(facet),
-        "split": tuple(rest),
-        "nuisance": nuisance,
-        "seeds": seeds,
-    }
-    return dataclasses.replace(spec, baseline=None, columns_of=(), **roles)
-
-
-def select(workdir: str | Path, where: str = "", group_by: str | None = None, facet: str | None = None) -> Report:
-    """The arms that the picture shows.
-
-    Raises: UserError for an unknown field or value, or a field that varies and would be averaged over.
-    """
-    manifest = records.sweep(workdir)
-    axes, spec = manifest["axes"], table_of(manifest)
-    lines = spec.rows if group_by is None else _fields(group_by, "group_by", axes)
-    panels = tuple(f for f in spec.columns if f not in lines) if facet is None else _fields(facet, "facet", axes)
-    report = assemble(workdir, spec=arrange(spec, lines, panels), where=_where(where, axes))
-    if not report.arms:
-        raise UserError(f"where {where!r}: no cell of {workdir} is all of this")
-    for i, name in enumerate(report.spec.split):
-        values = list(dict.fromkeys(say(split[i]) for split in report.values_of("split")))
-        if len(values) > 1:
-            choose = f"add it to --group_by or --facet, or choose one: --where={name}={values[0]}"
-            raise UserError(f"{name} varies ({', '.join(values)}) and would be mixed: {choose}")
-    return report
-
-
-def _fields(text: str, flag: str, axes: Mapping[str, list]) -> tuple[str, ...]:
-    return tuple(_field(name.strip(), flag, axes) for name in text.split(",") if name.strip())
-
-
-def _field(name: str, flag: str, axes: Mapping[str, list]) -> str:
-    """The axis of this name, or the only one that ends so."""
-    ending = [axis for axis in axes if axis == name or axis.endswith(f".{name}")]
-    if len(ending) != 1:
-        raise UserError(f"{flag} {name!r}: expected an axis of the sweep: {', '.join(axes)}{nearest(name, axes)}")
-    return ending[0]
-
-
-def _where(text: str, axes: Mapping[str, list]) -> dict[str, set[str]]:
-    kept = {}
-    for condition in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, values = condition.partition("=")
-        if not equals:
-            raise UserError(f"where {condition!r}: expected field=value or field=value|value")
-        field = _field(name.strip(), "where", axes)
-        if field in kept:
-            raise UserError(f"where {field}: it is there twice; write {field}=value|value")
-        known = {form: say(key(v)) for v in axes[field] for form in (str(v), say(key(v)))}
-        for value in (wanted := [value.strip() for value in values.split("|")]):
-            if value not in known:
-                there = ", ".join(dict.fromkeys(known.values()))
-                raise UserError(f"where {field} = {value!r}: expected one of {there}{nearest(value, known)}")
-        kept[field] = {known[value] for value in wanted}
-    return kept
+from experiments.command import Parser, picture_path, run, writing
+from experiments.figures.curves import X_AXES
+from experiments.figures.plot import make
+from flax_tx.errors import together
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the picture of --workdir."""
-    parser = Parser("experiments.compare", __doc__)
-    parser.add_argument("--out", required=True, type=Path, help=f"the picture, {', '.join(SUFFIXES)}")
-    parser.add_argument("--metric", default="train_loss", help=f"one of {', '.join(CURVES)}")
+    """Draws the curves of the workdirs into --out, or into the terminal."""
+    parser = Parser("experiments.compare", __doc__, several=True)
+    parser.add_argument("--out", type=Path, help="the picture; without it, one in the terminal")
+    parser.add_argument("--metric", default="train/loss", help="of every step, or layers/NAME[:max|mean|...] of chunks")
     parser.add_argument("--where", default="", help="field=value|value,... : which cells")
     parser.add_argument("--group_by", help="fields that lines differ in; default: the rows of the sweep's table")
     parser.add_argument("--facet", help="fields that panels differ in; default: the columns of the sweep's table")
-    parser.add_argument("--smooth", default=0.9, type=float, help="decay of the moving average; 0: none")
-    flags = parser.parse_args(argv)
-    if flags.out.suffix not in SUFFIXES:
-        raise UserError(f"out {str(flags.out)!r}: expected a name that ends in {', '.join(SUFFIXES)}")
-    report = select(flags.workdir, flags.where, flags.group_by, flags.facet)
-    from experiments.figures import drawing  # matplotlib is slow to import, and a mistake above need not wait for it
+    parser.add_argument("--x", default="step", help=f"one of {', '.join(X_AXES)}")
+    parser.add_argument("--smooth", type=float, help="decay of the moving average, 0: none; default: 0.9 for steps")
+    parser.add_argument("--log_x", action="store_true", help="a logarithmic x axis")
+    parser.add_argument("--log_y", action="store_true", help="a logarithmic y axis; default: where decades are spanned")
+    flags = vars(parser.parse_args(argv))
+    out, workdirs = flags.pop("out"), flags.pop("workdir")
+    plot, _ = together(partial(make, workdirs, **flags), partial(picture_path, out))
+    if out is None:
+        from experiments.figures import terminal
 
-    drawn = drawing.draw(report, curves(report, flags.metric, flags.smooth), flags.metric, flags.smooth)
-    with writing(flags.out):
-        records.write_bytes(flags.out, drawing.encode(drawn, flags.out.suffix[1:]))
-    print(flags.out)
+        terminal.show(plot)
+        return
+    from experiments.figures import drawing, page  # matplotlib is slow to import; a mistake above need not wait for it
+
+    drawn = page.encode(drawing.draw(plot), out.suffix[1:])
+    with writing(out):
+        records.write_bytes(out, drawn)
+    print(out)
 
 
 if __name__ == "__main__":

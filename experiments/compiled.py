@@ -1,6 +1,7 @@
 """What the cells of one program share: its functions, compiled before the first cell starts, and its data set."""
 
 import functools
+import importlib.metadata
 import os
 import time
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Compiled:
     start: probing.Start | None
     end: probing.End | None
     commit: str | None  # of the code that trains
+    origin: dict  # what made these numbers, and alone may go on from their checkpoints
     seconds: float
 
 
@@ -70,8 +72,21 @@ def compile_program(config: Config) -> Compiled:
         probing.Start.compile(program, numbers, arrays) if config.probe.any_start() else None,
         probing.End.compile(config, program) if config.probe.any_end() else None,
         provenance.git().get("commit"),
+        origin(about),
         time.perf_counter() - started,
     )
+
+
+def origin(about: Description) -> dict[str, str]:
+    """Everything outside a config on which the bits of a cell depend."""
+    return {
+        "code": provenance.code(),
+        **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")},
+        "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+        "device": jax.devices()[0].device_kind,
+        "processor": provenance.cpu(),
+        "data": about.fingerprint,
+    }
 
 
 def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict) -> Training:

@@ -4,6 +4,7 @@ The unit of work is idempotent: a cell that has a result is left alone. A progra
 run one after the other through the same compiled code, so that a cell's numbers cannot depend on its neighbours.
 """
 
+import contextlib
 import json
 import time
 import traceback
@@ -12,17 +13,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import probing, records
+from experiments import leases, leftovers, probing, records
+from experiments.checkpoints import Keeper, Run
 from experiments.compiled import Compiled, compile_program
+from experiments.files import RecordError, trouble
 from experiments.outcome import held_out_scores, judge, judge_start, layer_columns, status, summarise
-from flax_tx import train
+from experiments.settings import USUAL, Settings
 from flax_tx.config import Config, freeze
 from flax_tx.values import values
 
 Event = dict[str, Any]
 
 
-def run_program(workdir: str, program_id: str) -> Iterator[Event]:
+def run_program(workdir: str, program_id: str, settings: Settings = USUAL) -> Iterator[Event]:
     """Trains what is missing of a program, writes every cell's records as it ends, and says what happens as events.
 
     {"event": "compiled", "seconds"}, {"event": "progress", "cell", "step", "steps", "tokens"},
@@ -30,98 +33,143 @@ def run_program(workdir: str, program_id: str) -> Iterator[Event]:
     an error before any cell starts is the result of them all.
     """
     cells = records.sweep(workdir)["programs"][program_id]
-    yield from run_cells(workdir, [cell for cell in cells if cell not in records.finished(workdir, cells)])
+    return run_cells(workdir, [cell for cell in cells if cell not in records.finished(workdir, cells)], settings)
 
 
-def run_cells(workdir: str, cells: list[str]) -> Iterator[Event]:
-    """Trains these cells of one program."""
+def run_cells(workdir: str, cells: list[str], settings: Settings = USUAL, lease: str | None = None) -> Iterator[Event]:
+    """Trains these cells of one program, as long as the file `lease` is there, if one is named.
+
+    Raises: Unwritable, when a result cannot be written.
+    """
+    with contextlib.suppress(leases.Lost):
+        yield from train_cells(Desk(workdir, settings, lease), cells)
+
+
+def train_cells(desk: "Desk", cells: list[str]) -> Iterator[Event]:
+    """Compiles, then trains each of the cells. Raises: Lost, Unwritable."""
     started = time.perf_counter()
     try:
-        configs = {cell: read_config(workdir, cell) for cell in cells}
+        configs = {cell: read_config(desk.workdir, cell) for cell in cells}
         compiled = compile_program(next(iter(configs.values()))) if configs else None
+    except records.RecordError as damage:
+        raise Unwritable(str(damage)) from None
     except Exception:
         for cell in cells:
-            yield fail(workdir, cell, time.perf_counter() - started)
+            yield desk.fail(cell, time.perf_counter() - started)
         return
     if compiled:
         yield {"event": "compiled", "seconds": compiled.seconds}
     for cell, config in configs.items():
         started = time.perf_counter()
         try:
-            yield from run_cell(workdir, cell, config, compiled)
+            yield from run_cell(desk, cell, config, compiled)
+        except (leases.Lost, Unwritable):
+            raise
         except Exception:
-            yield fail(workdir, cell, time.perf_counter() - started)
+            yield desk.fail(cell, time.perf_counter() - started)
 
 
 def read_config(workdir: str, cell: str) -> Config:
     """The config of a cell as its record has it."""
-    return freeze(records.read_json(records.cell_dir(workdir, cell) / "config.json")["config"])
+    return freeze(records.read_config(workdir, cell))
 
 
-def fail(workdir: str, cell: str, seconds: float) -> Event:
-    """Records the error that is being handled as the result of a cell."""
-    text = traceback.format_exc()
-    reason = next((line for line in reversed(text.splitlines()) if line.strip()), "unknown")
-    return finish(workdir, cell, status("failed", seconds, reason=reason[:500]), error=text)
+class Unwritable(RecordError):
+    """A result could not be written: no cell's fault, and nothing more can be kept until the disk is mended."""
 
 
-def finish(workdir, cell, outcome, summary=None, metrics=None, layers=None, probes=None, error=None) -> Event:
-    """Writes the records of a cell and gives the event that says so."""
-    records.write_result(workdir, cell, metrics, layers, summary, outcome, error, probes)
-    shown = {name: outcome[name] for name in ("status", "reason", "seconds")}
-    return {"event": "cell", "cell": cell, "val_loss": (summary or {}).get("val_loss"), **shown}
+class Desk(NamedTuple):
+    """Where results go, how cells are run, and the file that must be there as long as they may be written."""
+
+    workdir: str
+    settings: Settings = USUAL
+    lease: str | None = None
+
+    def keeper(self, cell: str, config: Config, compiled: Compiled) -> Keeper:
+        """What keeps a cell while it trains."""
+        leftovers.sweep_out(records.cell_dir(self.workdir, cell))
+        return Keeper(self.workdir, cell, config, compiled.origin, self.settings)
+
+    def finish(self, cell, outcome, summary=None, metrics=None, layers=None, probes=None, error=None) -> Event:
+        """Writes the records of a cell and gives the event that says so. Raises: Lost, Unwritable."""
+        leases.check(self.lease)
+        try:
+            records.write_result(self.workdir, cell, metrics, layers, summary, outcome, error, probes)
+        except OSError as problem:
+            raise Unwritable(trouble(problem)) from None
+        shown = {name: outcome[name] for name in ("status", "reason", "seconds")}
+        return {"event": "cell", "cell": cell, "val_loss": (summary or {}).get("val_loss"), **shown}
+
+    def fail(self, cell: str, seconds: float) -> Event:
+        """Records the error that is being handled as the result of a cell."""
+        text = traceback.format_exc()
+        reason = next((line for line in reversed(text.splitlines()) if line.strip()), "unknown")
+        return self.finish(cell, status("failed", seconds, reason=reason[:500]), error=text)
 
 
-def run_cell(workdir: str, cell: str, config: Config, compiled: Compiled) -> Iterator[Event]:
+def run_cell(desk: Desk, cell: str, config: Config, compiled: Compiled) -> Iterator[Event]:
     """Probes and trains one cell to its end, or to its first bad step."""
-    started = time.perf_counter()
+    started, keeper = time.perf_counter(), desk.keeper(cell, config, compiled)
     found = compiled.start.measure(config, compiled.arrays) if compiled.start else {}
     if not config.train.steps:
         summary, seconds = summarise(config, compiled, {}), time.perf_counter() - started
-        yield finish(workdir, cell, judge_start(found, seconds), summary, probes=probing.rows(found))
+        yield desk.finish(cell, judge_start(found, seconds), summary, probes=probing.rows(found))
         return
-    trained = yield from train_cell(cell, config, compiled)
-    measured = trained.measured | held_out_scores(compiled, values(config), trained.state.params)
+    trained = yield from train_cell(desk, keeper, config, compiled)
+    measured = trained.measured | held_out_scores(compiled, values(config), trained.run.state.params)
     summary = summarise(config, compiled, measured)
     if compiled.end:
-        found |= compiled.end.measure(config, trained.state.params, *compiled.training.held_out["validation"])
-    outcome = judge(summary, int(trained.state.bad_step), compiled.about, time.perf_counter() - started)
+        found |= compiled.end.measure(config, trained.run.state.params, *compiled.training.held_out["validation"])
+    seconds = time.perf_counter() - started + trained.earlier
+    outcome = judge(summary, int(trained.run.state.bad_step), compiled.about, seconds)
     probes = probing.rows(found) if found else None
-    yield finish(workdir, cell, outcome, summary, metrics=trained.curves, layers=trained.layers, probes=probes)
+    keeper.keep(trained.run, measured["train_seconds"])
+    ended = desk.finish(cell, outcome, summary, trained.curves, layer_columns(trained.run.layers), probes)
+    keeper.end()
+    yield ended
 
 
 class Trained(NamedTuple):
-    """A cell after its last step: its state, its curves, its diagnostics, and what was measured on the way."""
+    """A cell after its last step: its run, its curves, what was measured, and the seconds of earlier tries."""
 
-    state: train.State
+    run: Run
     curves: dict
-    layers: dict | None
     measured: dict
+    earlier: float
 
 
-def train_cell(cell: str, config: Config, compiled: Compiled) -> Generator[Event, None, Trained]:
-    """The steps of a cell, chunk by chunk."""
-    started, numbers, steps, train_by = time.perf_counter(), values(config), config.train.steps, compiled.training
-    state, rows, layers, step = train_by.init(numbers), [], [], 0
-    per_step = config.train.batch_size * config.data.seq_len
-    while step < steps and int(state.bad_step) < 0:
-        run = min(config.train.chunk_steps, steps - step)
-        state, metrics = train_by.chunk(numbers, compiled.arrays, state, np.int32(run))
-        ran = int(state.step) - step
-        rows.append({name: np.asarray(row)[:ran] for name, row in metrics.items()})
-        step += ran
-        if config.train.diagnostics:
-            layers.append((step, train_by.diagnose(numbers, compiled.arrays, state)))
-        yield {"event": "progress", "cell": cell, "step": step, "steps": steps, "tokens": ran * per_step}
-    curves = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    seconds = time.perf_counter() - started
+def train_cell(desk: Desk, keeper: Keeper, config: Config, compiled: Compiled) -> Generator[Event, None, Trained]:
+    """The steps of a cell, chunk by chunk, from its checkpoint where it has one."""
+    run = keeper.resume(compiled.training.init(values(config)))
+    earlier, per_step, steps = run.seconds, config.train.batch_size * config.data.seq_len, config.train.steps
+    started = time.perf_counter() - earlier
+    while run.step < steps and int(run.state.bad_step) < 0:
+        before = run.step
+        advance(run, config, compiled)
+        leases.check(desk.lease)
+        keeper.note(run, time.perf_counter() - started)
+        tokens = (run.step - before) * per_step
+        yield {"event": "progress", "cell": keeper.cell, "step": run.step, "steps": steps, "tokens": tokens}
+    curves, seconds = run.curves(), time.perf_counter() - started
     measured = {
         "final_train_loss": float(np.mean(curves["train_loss"][-20:], dtype=np.float64)),
-        "tokens_per_second": step * per_step / seconds,
+        "tokens_per_second": run.step * per_step / seconds,
         "train_seconds": seconds,
     }
-    curves = {"step": np.arange(1, step + 1, dtype=np.int32), **curves}
-    return Trained(state, curves, layer_columns(layers), measured)
+    curves = {"step": np.arange(1, run.step + 1, dtype=np.int32), **curves}
+    return Trained(run, curves, measured, earlier)
+
+
+def advance(run: Run, config: Config, compiled: Compiled) -> None:
+    """Trains to the end of the chunk, or to the first bad step, and diagnoses the layers there."""
+    numbers, train_by, steps = values(config), compiled.training, config.train.steps
+    size = min(config.train.chunk_steps - run.step % config.train.chunk_steps, steps - run.step)
+    run.state, metrics = train_by.chunk(numbers, compiled.arrays, run.state, np.int32(size))
+    ran = int(run.state.step) - run.step
+    run.rows.append({name: np.asarray(row)[:ran] for name, row in metrics.items()})
+    run.step += ran
+    if config.train.diagnostics:
+        run.layers.append((run.step, train_by.diagnose(numbers, compiled.arrays, run.state)))
 
 
 def to_line(event: Event) -> str:

@@ -33,9 +33,9 @@ def export(workdir: str | os.PathLike, to: str, out: str | os.PathLike | None = 
     if to not in FORMATS:
         raise UserError(f"--to = {to!r}: expected one of {', '.join(FORMATS)}{nearest(to, FORMATS)}")
     mark = {"sweep": records.sweep(workdir)["name"], "format": to}
-    write, out = writer(to), Path(out or Path(workdir) / "export" / to).resolve()
+    write, out = writer(to), Path(out or Path(workdir) / "export" / to)
     check(out, mark)
-    with writing(out), whole(out) as folder:
+    with writing(out), whole(out.resolve()) as folder:
         write(workdir, folder)
         records.write_json(folder / MARK, mark)
     return out

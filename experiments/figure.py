@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import records
-from experiments.command import Parser, run, writing
-from experiments.compare import SUFFIXES
+from experiments.command import Parser, picture_path, run, writing
 from experiments.figure_spec import Figure, problems
 from experiments.tables.arms import table_of
 from flax_tx.errors import UserError
@@ -33,18 +32,17 @@ def figure_of(manifest: dict) -> Figure:
 def picture(workdir: str | os.PathLike, format: str = "png") -> bytes:
     """The figure of a workdir as a file of that format; the same records give the same bytes. Raises: UserError."""
     figure = figure_of(records.sweep(workdir))
-    from experiments.figures import drawing, panels, series  # slow to import; a mistake above need not wait for it
+    from experiments.figures import page, panels, series  # slow to import; a mistake above need not wait for it
 
-    return drawing.encode(panels.draw(figure, series.read(workdir, figure)), format)
+    return page.encode(panels.draw(figure, series.read(workdir, figure)), format)
 
 
 def main(argv: Sequence[str]) -> None:
     """Writes the figure of --workdir."""
     parser = Parser("experiments.figure", __doc__)
-    parser.add_argument("--out", required=True, type=Path, help=f"the picture, {', '.join(SUFFIXES)}")
+    parser.add_argument("--out", required=True, type=Path, help="the picture")
     flags = parser.parse_args(argv)
-    if flags.out.suffix not in SUFFIXES:
-        raise UserError(f"out {str(flags.out)!r}: expected a name that ends in {', '.join(SUFFIXES)}")
+    picture_path(flags.out)
     drawn = picture(flags.workdir, flags.out.suffix[1:])
     with writing(flags.out):
         records.write_bytes(flags.out, drawn)

@@ -22,6 +22,8 @@ VAGUE = {
 
 def key(value: Any) -> Any:
     """A value of JSON as a dictionary's key: lists are tuples, objects are tuples of pairs."""
+    if isinstance(value, str | int | float | None):  # what most are; asking for a Mapping is slow
+        return value
     if isinstance(value, Mapping):
         return tuple((name, key(item)) for name, item in sorted(value.items()))
     return tuple(key(item) for item in value) if isinstance(value, list | tuple) else value
@@ -73,3 +75,8 @@ def count(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.3g}"
+
+
+def printable(text: str) -> str:
+    """Text that a terminal takes for text: control characters are boxes, white space is a space."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))

@@ -6,40 +6,36 @@ where it exists, else the first. Sizes share a workdir: what they have in common
 
 Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there. Cells that
 have a result are not run again, so the same command continues a sweep; changed claims, tables or figures are taken
-over without any run. What a launch took lies in launches/. Exit status: 0 every cell has a result, 1 some
-failed, 2 a mistake in what was asked, 130 interrupted.
+over without any run. --retry=failed runs those again that failed. Several launchers may share a workdir, each takes
+programs that no other has. What a launch took lies in launches/, what its lanes printed in logs/.
+
+Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was asked or nothing can be written, 129,
+130, 143 interrupted by a closed terminal, Ctrl-C, a termination.
 """
 
 import argparse
-import importlib
 import os
 import shlex
-import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
 from rich.console import Console
 from rich.table import Table
 
-from experiments import launches, progress, provenance, records, sweep_file
+from experiments import growth, records, running, sweep_file
 from experiments import plan as planning
 from experiments.command import Parser, run
 from experiments.labels import count, say, short_names
 from experiments.plan import Plan
 from experiments.screen import Screen, shown
 from experiments.table import print_table
-from flax_tx.config import to_dict
 from flax_tx.cost import state_bytes
-from flax_tx.errors import UserError, nearest
+from flax_tx.errors import UserError
 
-EXECUTORS = ("local", "inline")
-FLAGS = ("--config", "--workdir", "--size", "--dry_run", "--executor", "--lanes")
 NOMINAL = 3e10  # FLOP/s of a lane and
 COMPILING = 8.0  # seconds per program, before this machine has shown its own
-SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
 
 
 def parser() -> Parser:
@@ -48,8 +44,7 @@ def parser() -> Parser:
     flags.add_argument("--config", required=True, help="a sweep file; --config.FIELD=VALUE changes a field of it")
     flags.add_argument("--size", help="one of the file's SIZES; default: quick, else the first")
     flags.add_argument("--dry_run", action="store_true", help="print the plan and stop")
-    flags.add_argument("--executor", default="local", help=f"one of {', '.join(EXECUTORS)}")
-    flags.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per core")
+    running.add_flags(flags)
     return flags
 
 
@@ -58,41 +53,39 @@ def main(argv: Sequence[str]) -> int:
     console = Screen(highlight=False)
     flags, rest = parser().parse_known_args(argv)
     plan = checked_plan(flags, rest)
-    done = records.finished(flags.workdir, plan.cells)
+    done = records.finished(flags.workdir, plan.cells) - running.again(flags, plan)
     console.print(describe(plan, flags, done))
     if flags.dry_run:
         return 0
-    command = shlex.join(["python", "-m", "experiments.launch", *argv])
-    with held(flags.workdir):
-        prepare(plan, flags.workdir, command, done)
-        with launches.timed(flags.workdir, command, plan) as watch:
-            finished = train(plan, flags, done, console, watch)
-    if not finished:
+    watch = running.run(plan, flags, shlex.join(["python", "-m", "experiments.launch", *argv]), console)
+    if watch.signal:
         left = len(plan.cells) - len(records.finished(flags.workdir, plan.cells))
         console.print(
             f"interrupted: {left} of {len(plan.cells)} cells left; the same command continues", style="yellow"
         )
-        return 130
+        return 128 + watch.signal
     print_table(flags.workdir, console)
-    failed = sum((records.status_of(flags.workdir, cell) or {}).get("status") == "failed" for cell in plan.cells)
-    if failed:
-        command = f"python -m experiments.status --workdir={shlex.quote(flags.workdir)}"
-        console.print(f"{failed} cells failed: {command}", style="red", markup=False, highlight=False)
-    return 1 if failed else 0
+    return report_bad(flags.workdir, plan, console)
+
+
+def report_bad(workdir: str, plan: Plan, console: Console) -> int:
+    """A line for the cells without a result that can be used. Returns 1 when there are any."""
+    ends = Counter(records.outcome(workdir, cell)["status"] for cell in plan.cells)
+    bad = {status: ends[status] for status in ("failed", records.DAMAGED, records.MISSING) if ends[status]}
+    if bad:
+        said = ", ".join(f"{number} {status}" for status, number in bad.items())
+        command = f"python -m experiments.status --workdir={shlex.quote(workdir)}"
+        console.print(f"cells: {said}; {command}", style="red", markup=False, highlight=False, soft_wrap=True)
+    return 1 if bad else 0
 
 
 def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
     """The plan. Raises: UserError with all that is wrong with flags, sweep file, cells, data and workdir."""
-    problems: list[str] = []
-    if flags.executor not in EXECUTORS:
-        names = ", ".join(EXECUTORS)
-        problems.append(f"--executor = {flags.executor!r}: expected one of {names}{nearest(flags.executor, EXECUTORS)}")
-    if flags.lanes < 0:
-        problems.append(f"--lanes = {flags.lanes}: expected 0 (one per core) or more")
-    plan = None
+    problems = [*running.problems(flags)]
+    plan, known = None, [f"--{name}" for name in vars(flags)]
     for step in (
         lambda: check_workdir(flags.workdir),
-        lambda: planning.make(sweep_file.read(flags.config, flags.size), sweep_file.parse(rest, FLAGS)),
+        lambda: planning.make(sweep_file.read(flags.config, flags.size), sweep_file.parse(rest, known)),
     ):
         try:
             plan = step()
@@ -106,16 +99,18 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
 
 
 def check_workdir(workdir: str) -> None:
-    """Raises UserError when the folder cannot be written to; leaves nothing behind."""
+    """Raises UserError when the folder cannot be written to, or leads elsewhere; leaves nothing behind."""
     folder = Path(workdir).absolute()
-    while not folder.exists():
-        folder = folder.parent
     try:
+        while not folder.exists():
+            folder = folder.parent
         with tempfile.TemporaryFile(dir=folder):
-            return
+            inside = [*Path(workdir).glob("*"), *Path(workdir).glob("cells/*")]
     except OSError as error:
-        reason = "not a folder" if not folder.is_dir() else error.strerror
+        reason = "not a folder" if isinstance(error, NotADirectoryError) else error.strerror
         raise UserError(f"--workdir = {workdir!r}: cannot write in {folder} ({reason})") from None
+    if links := [path for path in inside if path.is_symlink()]:
+        raise UserError(f"--workdir = {workdir!r}: {path} is a link; expected what it leads to" for path in links)
 
 
 def conflicts(plan: Plan, workdir: str) -> list[str]:
@@ -124,58 +119,6 @@ def conflicts(plan: Plan, workdir: str) -> list[str]:
     if before["name"] != plan.file.name:
         return [f"--workdir = {workdir!r}: holds the sweep {before['name']!r}; expected another folder"]
     return planning.changed_data(plan, workdir, before)
-
-
-@contextmanager
-def held(workdir: str) -> Iterator[None]:
-    """Keeps a second launcher out of the workdir. Raises: UserError that says who holds it."""
-    Path(workdir).mkdir(parents=True, exist_ok=True)
-    lock, holder = filelock.FileLock(Path(workdir) / ".lock"), Path(workdir) / ".holder"
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        who = holder.read_text() if holder.is_file() else "another launcher"
-        raise UserError(f"--workdir = {workdir!r}: held by {who}; wait for it or take another folder") from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def prepare(plan: Plan, workdir: str, command: str, done: set[str]) -> None:
-    """Writes the config of every cell that has none, and sweep.json unless it says the same already.
-
-    Where nothing is left to run, the results keep the provenance that they have.
-    """
-    for cell, config in plan.cells.items():
-        if not (records.cell_dir(workdir, cell) / "config.json").is_file():
-            records.write_cell_config(workdir, cell, to_dict(config))
-    path = Path(workdir) / "sweep.json"
-    before = records.read_json(path) if path.is_file() else {}
-    kept = before.get("provenance") if len(done) == len(plan.cells) else None
-    manifest = records.plain(planning.manifest(plan, command, kept or provenance.collect()))
-    if any(before.get(name) != manifest[name] for name in SAME_QUESTION):
-        records.write_json(path, manifest)
-
-
-def train(plan: Plan, flags: argparse.Namespace, done: set[str], console: Console, watch: launches.Watch) -> bool:
-    """Runs what is missing. False when interrupted."""
-    missing = {name: [cell for cell in cells if cell not in done] for name, cells in plan.programs.items()}
-    missing = {name: cells for name, cells in missing.items() if cells}
-    if not missing:
-        return True
-    executor = importlib.import_module(f"experiments.executors.{flags.executor}")
-    events = executor.run(flags.workdir, missing, flags.lanes)
-    try:
-        for event in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
-            watch.note(event)
-    except KeyboardInterrupt:
-        watch.interrupted = True
-    finally:
-        events.close()
-    return not watch.interrupted
 
 
 def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
@@ -191,6 +134,11 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
         *(("size", f"{size} (of {', '.join(plan.file.sizes)})") for size in filter(None, [plan.file.size])),
         *(("axis" if len(plan.axes[name]) > 1 else "fixed", text) for name, text in zip(plan.axes, axes, strict=True)),
         *(("note", note) for note in plan.notes),
+        *(("note", note) for note in growth.notes(plan, flags.workdir, [c for c in plan.cells if c not in done])),
+        *(
+            ("damaged", f"{line}; until then it is left as it is")
+            for line in records.damaged(flags.workdir, done).values()
+        ),
         ("data", "; ".join(f"{name}: {about.source}" for name, about in planning.described(plan))),
         ("cells", f"{len(plan.cells)}, of which {len(done)} have a result, in {len(plan.programs)} programs"),
         *(("claims", ", ".join(claim.id for claim in claims)) for claims in filter(None, [plan.file.claims])),

@@ -7,29 +7,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments import provenance, records
+from experiments import provenance, records, shapes
+from experiments.leases import Leases
 from experiments.plan import Plan
 
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 class Watch:
-    """What a launch has run so far: the cells that ended, on which lanes, and whether it was interrupted."""
+    """What a launch has run so far: the cells that ended, on which lanes, and what interrupted it."""
 
     def __init__(self):
         self.cells: set[str] = set()
         self.lanes: set[int] = set()
-        self.interrupted = False
+        self.signal = 0  # that interrupted it
 
     def note(self, event: dict) -> None:
         """Takes an event of an executor into account."""
-        self.lanes.add(event["lane"])
+        if event["lane"] is not None:
+            self.lanes.add(event["lane"])
         if event["event"] == "cell":
             self.cells.add(event["cell"])
 
 
 @contextmanager
-def timed(workdir: str | os.PathLike, command: str, plan: Plan) -> Iterator[Watch]:
+def timed(workdir: str | os.PathLike, command: str, plan: Plan, leases: Leases) -> Iterator[Watch]:
     """A watch for one launch; its file is written when the launch ends, however it ends, if any lane had work.
 
     {"command", "size", "started", "ended": UTC, "seconds", "cells_run", "lanes", "interrupted", "git"}
@@ -47,12 +49,18 @@ def timed(workdir: str | os.PathLike, command: str, plan: Plan) -> Iterator[Watc
                 "seconds": round(time.monotonic() - clock, 1),
                 "cells_run": len(watch.cells),
                 "lanes": len(watch.lanes),
-                "interrupted": watch.interrupted,
+                "interrupted": bool(watch.signal),
                 "git": provenance.git(),
             }
-            records.write_json(Path(workdir) / "launches" / f"{started.strftime(STAMP)}.json", about)
+            with leases.hold("sweep"):
+                records.write_json(Path(workdir) / "launches" / f"{started.strftime(STAMP)}.json", about)
 
 
 def load(workdir: str | os.PathLike) -> list[dict]:
     """The launches of a workdir, the first one first."""
-    return [records.read_json(path) for path in sorted((Path(workdir) / "launches").glob("*.json"))]
+    return [read(path) for path in sorted((Path(workdir) / "launches").glob("*.json"))]
+
+
+def read(path: Path) -> dict:
+    """One launch. Raises: RecordError, one line that names the file."""
+    return records.checked(path, records.read_json(path), shapes.Launch)

@@ -14,7 +14,7 @@ from experiments.labels import key
 from experiments.records import ARM
 from experiments.sweep_file import SweepFile
 from flax_tx import cost, data
-from flax_tx.config import Config, broken_rules, identity, put, resolve, split, to_dict
+from flax_tx.config import Config, broken_rules, flatten, identity, put, resolve, split, to_dict
 from flax_tx.data import Description
 from flax_tx.errors import UserError
 
@@ -196,6 +196,7 @@ def manifest(plan: Plan, command: str, provenance: dict) -> dict:
         "arms": plan.arms,
         "cells": list(plan.cells),
         "programs": plan.programs,
+        "points": points(plan.cells),
         "table": plan.file.table.to_json(),
         "tables": [table.to_json() for table in plan.file.tables],
         "claims": [claim.to_json() for claim in plan.file.claims],
@@ -203,6 +204,17 @@ def manifest(plan: Plan, command: str, provenance: dict) -> dict:
         "data": {name: vars(about) for name, about in described(plan)},
         "provenance": provenance,
     }
+
+
+def points(cells: Mapping[str, Config]) -> dict[str, dict[str, Any]]:
+    """Cell -> its values of the fields that differ between cells: what it was, should its own config be lost."""
+    flat = {cell: flatten(to_dict(config)) for cell, config in cells.items()}
+    values: dict[str, set] = {}
+    for fields in flat.values():
+        for name, value in fields.items():
+            values.setdefault(name, set()).add(key(value))
+    differing = [name for name, found in values.items() if len(found) > 1]
+    return {cell: {name: fields[name] for name in differing} for cell, fields in flat.items()}
 
 
 def described(plan: Plan) -> Iterator[tuple[str, Description]]:

@@ -11,6 +11,7 @@ from experiments.plan import Plan
 from experiments.records import ARM
 from experiments.visible import line
 
+ENDED = ("cell", "found")  # by this launcher, by another one
 STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "bold red"}
 
 
@@ -28,7 +29,7 @@ class Clock:
             self.first_token = self.first_token or time.monotonic()
             self.tokens += event["tokens"]
             self.left[event["cell"]] = plan.flops(event["cell"]) * (1 - event["step"] / max(1, event["steps"]))
-        if event["event"] == "cell":
+        if event["event"] in ENDED:
             self.left[event["cell"]] = 0.0
 
     def eta(self) -> str:
@@ -74,22 +75,28 @@ def follow(plan: Plan, cells: list[str], events: Iterable[dict], console: Consol
 
 
 def lines(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
-    """A plain line for each cell that ends, and for each lane that is lost."""
+    """A plain line for each cell that ends, and for each program that is tried again or run elsewhere."""
     clock, ended = Clock(plan, cells), 0
     for event in events:
         clock.note(event, plan)
-        if event["event"] == "cell":
+        if event["event"] in ENDED:
             ended += 1
             text = f"[{ended}/{len(cells)}]  {outcome_line(plan, event)}  {clock.eta()}"
             console.print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)
-        if event["event"] == "retry":
-            console.print(retry_line(event), markup=False, highlight=False, soft_wrap=True)
+        if event["event"] in NEWS:
+            console.print(news_line(event), markup=False, highlight=False, soft_wrap=True)
         yield event
 
 
-def retry_line(event: dict) -> str:
-    """One line for a program that is tried again."""
-    return f"retry     program {event['program']}: {event['cells']} cells again, {event['reason']}"
+NEWS = {
+    "retry": "retry     program {program}: {cells} cells again, {reason}",
+    "waiting": "waiting   program {program}: {cells} cells are run by {holder}",
+}
+
+
+def news_line(event: dict) -> str:
+    """One line for a program that is tried again, or that another launcher runs."""
+    return NEWS[event["event"]].format_map(event)
 
 
 def bars(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
@@ -103,16 +110,16 @@ def bars(plan: Plan, cells: list[str], events: Iterable[dict], console: Console)
         for event in events:
             clock.note(event, plan)
             lane = event["lane"]
-            if lane not in lanes:
+            if lane is not None and lane not in lanes:
                 lanes[lane] = progress.add_task(f"lane {lane}", total=None, note="")
-            draw(progress, lanes[lane], plan, event, console)
-            progress.update(total, advance=event["event"] == "cell", note=f"{clock.eta()}  {clock.speed()}")
+            draw(progress, lanes.get(lane), plan, event, console)
+            progress.update(total, advance=event["event"] in ENDED, note=f"{clock.eta()}  {clock.speed()}")
             yield event
         for task in lanes.values():
             progress.update(task, visible=False)
 
 
-def draw(progress: Progress, task: int, plan: Plan, event: dict, console: Console) -> None:
+def draw(progress: Progress, task: int | None, plan: Plan, event: dict, console: Console) -> None:
     """One event on the bar of its lane."""
     kind = event["event"]
     if kind == "program":
@@ -126,7 +133,7 @@ def draw(progress: Progress, task: int, plan: Plan, event: dict, console: Consol
             total=event["steps"] or None,
             note=cell_label(plan, event["cell"]),
         )
-    elif kind == "cell" and event["status"] in ("failed", "diverged"):
+    elif kind in ENDED and event["status"] in ("failed", "diverged"):
         console.print(outcome_line(plan, event), style=STYLES[event["status"]], markup=False, highlight=False)
-    elif kind == "retry":
-        console.print(retry_line(event), style="yellow", markup=False, highlight=False)
+    elif kind in NEWS:
+        console.print(news_line(event), style="yellow", markup=False, highlight=False)

@@ -1,6 +1,8 @@
 """Where numbers come from: commit, versions, machine."""
 
 import datetime
+import functools
+import hashlib
 import importlib.metadata
 import platform
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import psutil
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets")
+TRAINS = ("engine", "compiled", "checkpoints")  # modules of this package that decide a number
 
 
 def collect() -> dict:
@@ -36,6 +39,17 @@ def git() -> dict:
     except (OSError, subprocess.SubprocessError):
         return {}
     return {"commit": commit.strip(), "dirty": bool(changes.strip())}
+
+
+@functools.cache
+def code() -> str:
+    """A hash of the source that decides a number, whether it was committed or not."""
+    root = Path(__file__).parents[1]
+    files = [*root.glob("flax_tx/**/*.py"), *(root / "experiments" / f"{name}.py" for name in TRAINS)]
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()[:16]
 
 
 def cpu() -> str:

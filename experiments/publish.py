@@ -5,7 +5,6 @@ anew from every run.json and verdicts.json there. All of it comes from the recor
 bytes; results/<sweep>/notes.md, if somebody wrote one, is taken over as it is.
 """
 
-import itertools
 import os
 import shlex
 from collections import Counter
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from experiments import figure, launches, overview, records, table, verdict
 from experiments.command import Parser, run, writing
+from experiments.shapes import is_name
 from flax_tx.errors import UserError
 
 VERSIONS = ("jax", "jaxlib", "flax", "optax", "numpy")
@@ -25,6 +25,8 @@ def publish(workdir: str | os.PathLike, to: str | os.PathLike = "results") -> Pa
     Raises: UserError for a folder that is no sweep's, before anything is written.
     """
     manifest = records.sweep(workdir)
+    if not is_name(manifest["name"]):
+        raise UserError(f"{workdir}: sweep {manifest['name']!r}: expected a name that a folder can have")
     folder, files = Path(to) / manifest["name"], contents(workdir, manifest)
     found, ran = claims(workdir, manifest), about(workdir, manifest)
     with writing(folder):
@@ -44,18 +46,16 @@ def publish(workdir: str | os.PathLike, to: str | os.PathLike = "results") -> Pa
 def contents(workdir: str | os.PathLike, manifest: dict) -> dict[str, str | bytes | None]:
     """File name -> content; None for what this sweep does not have."""
     return {
-        "table.md": headed(manifest, tables(workdir, manifest, "md")),
-        "table.tex": tables(workdir, manifest, "tex"),
+        "table.md": headed(manifest, tables(workdir, "md")),
+        "table.tex": tables(workdir, "tex"),
         "verdicts.md": headed(manifest, verdict.render(workdir, "md")) if manifest.get("claims") else None,
         "figure.png": figure.picture(workdir, "png") if manifest.get("figure") else None,
     }
 
 
-def tables(workdir: str | os.PathLike, manifest: dict, format: str) -> str:
+def tables(workdir: str | os.PathLike, format: str) -> str:
     """All tables of a sweep, published numbers beside ours where it has them."""
-    specs = manifest.get("tables") or [manifest["table"]]
-    shown = [table.reports(workdir, None, str(i), bool(spec.get("paper"))) for i, spec in enumerate(specs, start=1)]
-    return table.FORMATS[format](*itertools.chain(*shown))
+    return table.FORMATS[format](*table.with_published(workdir))
 
 
 def headed(manifest: dict, text: str) -> str:

@@ -14,6 +14,7 @@ from experiments.labels import pairs, say, short_names
 from experiments.metrics import METRICS
 from experiments.metrics.probes import END
 from experiments.plain import Plain
+from experiments.records import ABSENT
 from experiments.results import Results
 from experiments.statistics import Choice, Estimate, best_nuisance, estimate
 from flax_tx.errors import UserError
@@ -104,7 +105,7 @@ class Sample:
     @property
     def missing(self) -> int:
         """Planned seeds without a result."""
-        return sum(status == "missing" for status in self.statuses.values())
+        return sum(status in ABSENT for status in self.statuses.values())
 
     @property
     def cells(self) -> list[str]:
@@ -126,7 +127,7 @@ def sample(quantity: Quantity, results: Results) -> Sample:
 
 def ran(one: Sample) -> Sample:
     """The sample with no trouble: for what asks how seeds end, and not for their numbers."""
-    statuses = {seed: "missing" if status == "missing" else "done" for seed, status in one.statuses.items()}
+    statuses = {seed: status if status in ABSENT else "done" for seed, status in one.statuses.items()}
     return Sample(one.values, statuses, one.arms, one.absent)
 
 
@@ -235,7 +236,7 @@ def _reduce(quantity: Quantity, cells: list[tuple[Any, Cell | None]]) -> tuple[f
     fit = FITS.get(quantity.fit)
     statuses = ["missing" if cell is None else cell.status for _, cell in cells]
     known = ("done", "stuck", "diverged") if fit and fit.bad else ("done",)
-    worst = next((status for status in (*BAD, "missing") if status in statuses and status not in known), "done")
+    worst = next((status for status in (*BAD, *ABSENT) if status in statuses and status not in known), "done")
     if worst != "done":
         return math.nan, worst
     y = np.array([cell.value for _, cell in cells])

@@ -1,4 +1,4 @@
-"""What is on disk under a workdir: every file written once and atomically, read as pandas.
+"""What is on disk under a workdir: every file written once, atomically and with its proof, read as pandas.
 
     sweep.json                  question, axes, cells, programs, table, data, provenance
     cells/<id>/config.json      {"id", "config": the fully resolved config}
@@ -7,112 +7,63 @@
     cells/<id>/probes.parquet   what was measured before the first and after the last step: quantity, index, head, value
     cells/<id>/summary.json     losses with standard errors, parameters, FLOPs, speed
     cells/<id>/error.txt        the traceback, only for `failed`
-    cells/<id>/status.json      {"status", "step", "reason", "finished", "seconds"}
+    cells/<id>/status.json      {"status", "step", "reason", "finished", "seconds", "files": {name: SHA-256}}
 
-status.json is written last: a cell has a result exactly when it exists. Every JSON file carries "schema"; NaN and
-infinities are null in JSON and stay themselves in Parquet. Two workdirs of one sweep merge by copying.
+status.json is written last: a cell has a result exactly when it exists, and the result is what its `files` prove. A
+cell whose files are not those that were written is `damaged`: it counts as missing, by that name, and the others stay
+readable. JSON files prove themselves (experiments.files). Two workdirs of one sweep merge by copying.
 """
 
-import json
-import math
+import errno
+import functools
+import logging
 import os
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from experiments import files, shapes
+from experiments.files import (
+    FIRST,
+    RecordError,
+    plain,
+    read_json,
+    write_bytes,
+    write_json,
+    write_parquet,
+    write_text,
+)
 from experiments.labels import key
+from experiments.shapes import ID, STATUSES
+from flax_tx.config import name_of
 from flax_tx.errors import UserError, nearest
 
-SCHEMA = 1
-STATUSES = ("done", "stuck", "diverged", "failed")
-MISSING = "missing"
-ARM = "arm"  # beside the fields of a cell: a name that decides no number
-NUMBERS = (  # of summary.json; null where unknown, so read as float
-    *("val_loss", "val_loss_se", "test_loss", "test_loss_se", "val_accuracy", "test_accuracy", "final_train_loss"),
-    *("params", "flops_per_step", "tokens_per_second", "compile_seconds", "train_seconds"),
-    *("unigram_loss", "floor_loss", "progress"),
-)
+__all__ = ["RecordError", "plain", "read_json", "write_bytes", "write_json", "write_parquet", "write_text"]
 
+MISSING, DAMAGED = "missing", "damaged"
+ABSENT = (MISSING, DAMAGED)  # no result, or none that can be believed
+AGAIN = "launch with --retry=damaged trains the cell again"
+ARM = "arm"  # beside the fields of a cell: a name that decides no number
+TEXTS = ("device", "commit", "jax")
+NUMBERS = tuple(name for name in shapes.Summary.__dataclass_fields__ if name not in TEXTS)  # of summary.json, as float
 COLUMNS = {  # of the frames of the Parquet files; layers has one more per diagnostic
-    "metrics": {
-        "cell": "str",
+    "metrics.parquet": {
         "step": "int32",
         **dict.fromkeys(("train_loss", "grad_norm", "learning_rate"), "float32"),
     },
-    "layers": {"cell": "str", "step": "int32", "layer": "int32"},
-    "probes": {"cell": "str", "quantity": "str", "index": "int32", "head": "int32", "value": "float64"},
+    "layers.parquet": {"step": "int32", "layer": "int32"},
+    "probes.parquet": {"quantity": "str", "index": "int32", "head": "int32", "value": "float64"},
 }
-
-
-def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file whole or not at all: a temporary file beside it (so the rename is atomic), fsync, rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON can say it: arrays and tuples are lists, non-finite numbers null, half a character its escape."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, Mapping):
-        return {plain(str(name)): plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
-
-
-def write_json(path: str | os.PathLike, obj: Mapping) -> None:
-    """Writes one JSON object atomically; adds "schema"."""
-    text = json.dumps(plain({"schema": SCHEMA, **obj}), indent=1, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
-
-
-def write_parquet(path: str | os.PathLike, columns: Mapping[str, Any]) -> None:
-    """Writes equally long columns atomically; NaN and infinities stay what they are."""
-    table = pa.table({name: pa.array(np.asarray(column), from_pandas=False) for name, column in columns.items()})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_bytes(path, sink.getvalue().to_pybytes())
-
-
-def read_json(path: str | os.PathLike) -> dict:
-    """One JSON object. Raises: UserError, one line that names the file, when it is absent or torn."""
-    path = Path(path)
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the command that wrote the others writes it again") from None
-    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8
-        raise UserError(f"{path}: unreadable ({error}); remove the file, then launch again") from None
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        raise UserError(f"{path}: expected an object with schema {SCHEMA}; it was written by another version")
-    return value
+RESULT = ("status.json", "error.txt", "summary.json", *COLUMNS)
 
 
 def cell_dir(workdir: str | os.PathLike, cell: str) -> Path:
-    """The folder of one cell."""
+    """The folder of one cell. Raises: UserError for what is no id, and could lead elsewhere."""
+    if not ID.fullmatch(cell):
+        raise UserError(f"cell {cell!r:.60}: expected an id, of letters and digits")
     return Path(workdir) / "cells" / cell
 
 
@@ -121,10 +72,66 @@ def finished(workdir: str | os.PathLike, ids: Iterable[str]) -> set[str]:
     return {cell for cell in ids if (cell_dir(workdir, cell) / "status.json").is_file()}
 
 
+def damaged(workdir: str | os.PathLike, ids: Iterable[str]) -> dict[str, str]:
+    """Those of the cells `ids` whose result is not what was written, each with a line that says which file."""
+    found = {cell: outcome(workdir, cell) for cell in ids}
+    return {cell: end["reason"] for cell, end in found.items() if end["status"] == DAMAGED}
+
+
 def status_of(workdir: str | os.PathLike, cell: str) -> dict | None:
-    """The content of status.json, or None for a cell without a result."""
+    """The content of status.json, or None for a cell without a result. Raises: RecordError where it is damaged."""
     path = cell_dir(workdir, cell) / "status.json"
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    status = checked(path, read_json(path), shapes.Status)
+    if status["status"] not in STATUSES or set(status.get("files", ())) - set(RESULT):
+        raise RecordError(f"{path}: damaged (status {status['status']!r:.20} of files that no cell has)")
+    return status
+
+
+def outcome(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
+    """How a cell ended, with every file of its result read and proved: its status.json and its summary.json as one.
+
+    {"status": "missing"} where there is no result; {"status": "damaged", "reason"} where it cannot be believed.
+    """
+    try:
+        status = status_of(workdir, cell)
+        if status is None:
+            return {"status": MISSING}
+        content = _proved(cell_dir(workdir, cell), status)
+        path = cell_dir(workdir, cell) / "summary.json"
+        summary = parse(path, content[path.name]) if path.name in content else {}
+    except RecordError as error:
+        return {"status": DAMAGED, "reason": f"{error}; {AGAIN}"}
+    return {name: value for name, value in (status | summary).items() if name not in ("schema", "files")}
+
+
+def _proved(folder: Path, status: Mapping) -> dict[str, bytes]:
+    """The files of a result that are beside its status. Raises: RecordError for one that is not what was written."""
+    if status["schema"] == FIRST:  # it proves nothing
+        return {name: files.read_bytes(folder / name) for name in RESULT[1:] if (folder / name).is_file()}
+    return {name: files.read_bytes(folder / name, proof) for name, proof in status.get("files", {}).items()}
+
+
+def read_config(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
+    """The nested config of a cell. Raises: RecordError where it is absent, damaged or another cell's."""
+    path = cell_dir(workdir, cell) / "config.json"
+    record = checked(path, read_json(path), shapes.Cell)
+    if record["id"] != cell or (record["schema"] == FIRST and name_of(record["config"]) != cell):
+        raise RecordError(f"{path}: damaged (it is not the config of cell {cell}); the launch writes it again")
+    return record["config"]
+
+
+def checked(path: Path, record: dict, kind: type) -> dict:
+    """The record, if it is as its class says. Raises: RecordError."""
+    if problem := next(shapes.problems(record, kind), None):
+        raise RecordError(f"{path}: {problem}; no version writes that")
+    return record
+
+
+def forget(workdir: str | os.PathLike, cell: str) -> None:
+    """Takes the result of a cell away, so that it is run again; what else it left goes when it has a new one."""
+    (cell_dir(workdir, cell) / "status.json").unlink(missing_ok=True)
 
 
 def write_cell_config(workdir: str | os.PathLike, cell: str, config: Mapping) -> None:
@@ -147,29 +154,38 @@ def write_result(
     `probes`: equally long columns quantity, index (from 0), head (from 1; 0 where there are none) and value.
 
     A cell that is tried again loses its old status first, so that a status never stands beside another try's curves.
+    Raises: OSError where the disk is full, the workdir gone or read-only: the cell then has no result.
     """
     if status["status"] not in STATUSES:
         raise ValueError(f"status {status['status']!r}: expected one of {', '.join(STATUSES)}")
-    folder = cell_dir(workdir, cell)
-    for stale in ("status.json", "error.txt", "summary.json", "metrics.parquet", "layers.parquet", "probes.parquet"):
+    folder, written = cell_dir(workdir, cell), {}
+    if not Path(workdir).is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(workdir))
+    for stale in RESULT:
         (folder / stale).unlink(missing_ok=True)
-    for name, write, content in (
-        ("metrics.parquet", write_parquet, metrics),
-        ("layers.parquet", write_parquet, layers),
-        ("probes.parquet", write_parquet, probes),
-        ("summary.json", write_json, summary),
-        ("error.txt", write_text, error),
-        ("status.json", write_json, {"step": None, "reason": None, **status}),
+    for name, encode, content in (
+        ("metrics.parquet", files.parquet_bytes, metrics),
+        ("layers.parquet", files.parquet_bytes, layers),
+        ("probes.parquet", files.parquet_bytes, probes),
+        ("summary.json", files.json_bytes, summary),
+        ("error.txt", files.text_bytes, error),
     ):
         if content is not None:
-            write(folder / name, content)
+            encoded = encode(content)
+            write_bytes(folder / name, encoded)
+            written[name] = files.digest(encoded)
+    status = {"step": None, "reason": None, **status, "files": written}
+    write_bytes(folder / "status.json", files.json_bytes(status))
 
 
 def sweep(workdir: str | os.PathLike) -> dict:
-    """The content of sweep.json. Raises: UserError, one line, when the folder is not a sweep's."""
+    """The content of sweep.json. Raises: UserError, a line for each problem, when the folder is not a sweep's."""
     workdir = Path(workdir)
     if (workdir / "sweep.json").is_file():
-        return read_json(workdir / "sweep.json")
+        manifest = read_json(workdir / "sweep.json")
+        if problems := list(shapes.manifest_problems(manifest)):
+            raise RecordError(f"{workdir / 'sweep.json'}: {problem}; no version writes that" for problem in problems)
+        return manifest
     if workdir.is_dir():
         inside = sorted(str(path.parent) for path in workdir.glob("*/sweep.json"))
         mend = f"; did you mean {inside[0]}?" if inside else "; experiments.launch writes it"
@@ -184,7 +200,10 @@ def flatten(config: Mapping, prefix: str = "") -> dict[str, Any]:
     """{"model": {"wiring": "pre"}} -> {"model.wiring": "pre"}; lists become tuples, so that values can be keys."""
     flat = {}
     for name, value in config.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: key(value)}
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = key(value)
     return flat
 
 
@@ -192,62 +211,96 @@ def load(workdir: str | os.PathLike, all_cells: bool = False) -> pd.DataFrame:
     """One row per cell of sweep.json, indexed by cell id.
 
     Columns: every config field with its dotted name, `program`, `arm` where the sweep names its arms, `status`
-    ("missing" where there is no result) with its step, reason, finished and seconds, and every field of summary.json.
-    With `all_cells`, also the cells of other sweeps that lie in the same workdir. Raises: UserError for a folder that
-    is no sweep's, or a torn file.
+    ("missing" where there is no result, "damaged" where its files are not what was written) with its step, reason,
+    finished and seconds, and every field of summary.json. With `all_cells`, also the cells of other sweeps that lie in
+    the same workdir. Raises: UserError for a folder that is no sweep's, or a damaged sweep.json.
     """
     manifest = sweep(workdir)
     cells = list(manifest["cells"])
     if all_cells:
-        cells += sorted({path.parent.name for path in Path(workdir).glob("cells/*/config.json")} - set(cells))
+        there = {path.parent.name for path in Path(workdir).glob("cells/*/config.json")}
+        cells += sorted(filter(ID.fullmatch, there - set(cells)))
     programs = {cell: program for program, members in manifest["programs"].items() for cell in members}
     arms = manifest.get("arms") or {}
     named = {cell: {ARM: arms.get(cell)} if arms else {} for cell in cells}
-    rows = [{"program": programs.get(cell), **named[cell], **_row(workdir, cell)} for cell in cells]
+    ends = _rows(workdir, cells, manifest.get("points") or {})
+    rows = [{"program": programs.get(cell), **named[cell], **ends[cell]} for cell in cells]
     frame = pd.DataFrame(rows, index=pd.Index(cells, name="cell"), dtype=object).infer_objects()
     return frame.assign(**{name: frame[name].astype(float) if name in frame else np.nan for name in NUMBERS})
 
 
-def _row(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
-    folder = cell_dir(workdir, cell)
-    row = flatten(read_json(folder / "config.json")["config"])
-    status = status_of(workdir, cell)
-    row |= status or {"status": MISSING}
-    if status and (folder / "summary.json").is_file():
-        row |= flatten(read_json(folder / "summary.json"))
-    return {name: value for name, value in row.items() if name != "schema"}
+def _rows(workdir: str | os.PathLike, cells: list[str], points: Mapping[str, Mapping]) -> dict[str, dict[str, Any]]:
+    """Config and end of each cell. Where a config is lost, sweep.json still says in what the cell differs."""
+    configs, lost = {}, {}
+    for cell in cells:
+        try:
+            configs[cell] = flatten(read_config(workdir, cell))
+        except RecordError as error:
+            lost[cell] = {"status": DAMAGED, "reason": str(error)}
+    common = next((configs[cell] for cell in cells if cell in configs and cell in points), {})
+    for cell in lost:
+        configs[cell] = common | {name: key(value) for name, value in points[cell].items()} if cell in points else {}
+    return {cell: configs[cell] | (lost.get(cell) or outcome(workdir, cell)) for cell in cells}
 
 
 def load_metrics(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Per step, of the cells that have a result: cell, step, train_loss, grad_norm, learning_rate."""
-    return _load_parquet(workdir, ids, "metrics")
+    return _load_parquet(workdir, ids, "metrics.parquet")
 
 
 def load_layers(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Per chunk and layer, of the cells that have a result: cell, step, layer, one column per diagnostic."""
-    return _load_parquet(workdir, ids, "layers")
+    return _load_parquet(workdir, ids, "layers.parquet")
 
 
 def load_probes(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:
     """Per number that was probed, of the cells that have a result: cell, quantity, index, head, value."""
-    return _load_parquet(workdir, ids, "probes")
+    return _load_parquet(workdir, ids, "probes.parquet")
+
+
+def recorded(workdir: str | os.PathLike, name: str) -> list[str]:
+    """The columns of a Parquet record, of all cells that have a result together."""
+    return [column for column in _load_parquet(workdir, None, name) if column != "cell"]
 
 
 def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: str) -> pd.DataFrame:
+    """One kind of file of the cells; a damaged one is left out, with a line in the log."""
     frames = {}
     for cell in sweep(workdir)["cells"] if ids is None else ids:
-        path = cell_dir(workdir, cell) / f"{name}.parquet"
-        if path.is_file() and (path.parent / "status.json").is_file():
-            frames[cell] = _read_parquet(path)
+        try:
+            frame = read_table(workdir, cell, name)
+        except RecordError as error:
+            _say(f"{error}; {AGAIN}")
+            continue
+        if frame is not None:
+            frames[cell] = frame
     if not frames:
-        return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()})
+        kinds = {"cell": "str", **COLUMNS[name]}
+        return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in kinds.items()})
     return pd.concat(frames, names=["cell"]).reset_index(level="cell").reset_index(drop=True)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read().to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: unreadable ({reason}); remove the cell's folder, then launch again") from None
+@functools.cache  # a table that asks for three files of a cell says it once
+def _say(line: str) -> None:
+    logging.getLogger(__name__).warning("%s", line)
+
+
+def read_table(workdir: str | os.PathLike, cell: str, name: str) -> pd.DataFrame | None:
+    """A Parquet file of a cell whose result is whole; None where it has none of that name. Raises: RecordError."""
+    folder, status = cell_dir(workdir, cell), status_of(workdir, cell)
+    content = _proved(folder, status) if status else {}
+    if name not in content:
+        return None
+    return parse(folder / name, content[name])
+
+
+def parse(path: Path, content: bytes) -> pd.DataFrame | dict | str:
+    """What the bytes of a file of a result hold: a table, the flat summary, or a text. Raises: RecordError."""
+    if path.suffix == ".txt":
+        return content.decode(errors="replace")
+    if path.suffix == ".json":
+        return flatten(checked(path, files.parse_json(path, content), shapes.Summary))
+    frame = files.parse_parquet(path, content)
+    if absent := [column for column in COLUMNS[path.name] if column not in frame]:
+        raise RecordError(f"{path}: damaged (no column {', '.join(absent)})")
+    return frame

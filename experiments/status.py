@@ -1,7 +1,7 @@
 """How far a sweep has come: python -m experiments.status --workdir=DIR
 
-Counts by status and by program, the cells that are missing, the failures with their reason and the file to read, and
-the command that continues.
+Counts by status and by program, the cells that are missing or damaged, the failures with their reason and the file to
+read, and the command that continues.
 """
 
 import itertools
@@ -22,7 +22,10 @@ from experiments.tables.arms import columns_of
 from experiments.visible import line, visible
 
 LISTED = 20  # cells of a kind that are named
-STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "red", records.MISSING: "dim"}
+STYLES = {
+    **{"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "red"},
+    **{records.DAMAGED: "bold red", records.MISSING: "dim"},
+}
 
 
 def draw(workdir: str | os.PathLike) -> RenderableType:
@@ -34,26 +37,33 @@ def draw(workdir: str | os.PathLike) -> RenderableType:
         _programs(frame, axes),
         *_troubles(workdir, frame, axes, "failed"),
         *_troubles(workdir, frame, axes, "diverged"),
+        *_troubles(workdir, frame, axes, records.DAMAGED),
         *_troubles(workdir, frame, axes, records.MISSING),
         *_next(workdir, manifest, frame),
     )
 
 
+def styles(frame: pd.DataFrame) -> dict[str, str]:
+    """The statuses that are counted, with their style; damaged only where there is any."""
+    damaged = (frame.status == records.DAMAGED).any()
+    return {status: style for status, style in STYLES.items() if damaged or status != records.DAMAGED}
+
+
 def _headline(manifest: dict, frame: pd.DataFrame) -> Text:
-    results = int((frame.status != records.MISSING).sum())
+    results = int((~frame.status.isin(records.ABSENT)).sum())
     text = Text.assemble((line(manifest["name"]), "bold"), f": {results} of {len(frame)} cells have a result (")
-    counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in STYLES.items()]
+    counts = [(f"{(frame.status == status).sum()} {status}", style) for status, style in styles(frame).items()]
     return Text.assemble(text, Text(", ").join(Text(*count) for count in counts), ")")
 
 
 def _programs(frame: pd.DataFrame, axes: list[str]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("program")
-    for status, style in STYLES.items():
+    for status, style in styles(frame).items():
         table.add_column(status, justify="right", style=style)
     table.add_column("cells that share", overflow="fold")
     for program, cells in frame.groupby("program", sort=False):
-        counts = [(cells.status == status).sum() for status in STYLES]
+        counts = [(cells.status == status).sum() for status in styles(frame)]
         table.add_row(Text(program), *(Text(str(count or "·")) for count in counts), shown(_shared(cells, axes)))
     return table
 
@@ -82,9 +92,13 @@ def _why(workdir: str | os.PathLike, cell: pd.Series) -> str:
 
 
 def _next(workdir: str | os.PathLike, manifest: dict, frame: pd.DataFrame) -> Iterator[Text]:
-    if (frame.status == records.MISSING).any():
-        yield Text.assemble("continue: ", (visible(manifest["command"]), "bold"))
-    else:
+    found = {status for status in (records.MISSING, records.DAMAGED, "failed") if (frame.status == status).any()}
+    command = visible(manifest["command"])
+    if records.MISSING in found:
+        yield Text.assemble("continue: ", (command, "bold"))
+    if again := sorted(found - {records.MISSING}):
+        yield Text.assemble("again:    ", (f"{command} --retry={','.join(again)}", "bold"))
+    if not found - {"failed"}:
         yield Text.assemble(
             "table:    ", (shlex.join(["python", "-m", "experiments.table", f"--workdir={workdir}"]), "bold")
         )

@@ -160,9 +160,9 @@ def call(path: str, function: Callable[[], Any]) -> Any:
     """function(), with a mistake in the sweep file turned into a line that says where it is."""
     try:
         return function()
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # also what the file does with sys.exit
         here = Path(path).resolve()
         frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == here]
         line = frames[-1].lineno if frames else getattr(error, "lineno", 0)
@@ -170,7 +170,7 @@ def call(path: str, function: Callable[[], Any]) -> Any:
         raise UserError(f"{where}: {explain(error)}") from error
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """An exception in a line; of a locked ConfigDict's only the name and the one that was meant."""
     text = " ".join(str(error).split())
     unknown, meant = re.search(r'Key "(\w+)" does not exist', text), re.search(r'Did you mean "(\w+)"', text)

@@ -47,6 +47,14 @@ def reports(
     return [dataclasses.replace(report, flags=tuple(flags)) for report in made]
 
 
+def with_published(workdir: str | os.PathLike) -> list[Report]:
+    """The reports of all tables, with the published numbers of those that have some. Raises: as `reports` does."""
+    specs = tables_of(records.sweep(workdir))
+    numbers = range(1, len(specs) + 1) if len(specs) > 1 else [None]
+    chosen = ((number and str(number), spec.paper is not None) for number, spec in zip(numbers, specs, strict=True))
+    return [report for number, published in chosen for report in reports(workdir, table=number, published=published)]
+
+
 def _select(specs: list[Table], wanted: str) -> Table:
     """The table of that number or title."""
     titles = [spec.title for spec in specs]

@@ -35,6 +35,9 @@ def holds(value: Any, kind: Any) -> bool:
             return False
         kinds = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
         return len(kinds) == len(value) and all(map(holds, value, kinds))
+    if origin in (list, dict):
+        parts = {list: lambda: zip(value), dict: lambda: value.items()}[origin]
+        return isinstance(value, origin) and all(all(map(holds, part, inside)) for part in parts())
     if kind in (int, float):
         return isinstance(value, int | kind) and not isinstance(value, bool)
     return kind is Any or isinstance(value, origin or kind)
@@ -54,6 +57,10 @@ def words(kind: Any) -> str:
         return " or ".join(map(words, inside))
     if origin is tuple:
         return f"a tuple of {words(inside[0])}" if inside[-1] is Ellipsis else f"({', '.join(map(words, inside))})"
+    if origin is list:
+        return f"a list of {words(inside[0])}"
+    if origin is dict:
+        return "a dict" if inside[1] is Any else f"a dict of {words(inside[1])}"
     if origin:
         return "a dict" if issubclass(origin, Mapping) else origin.__name__
     return "None" if kind is types.NoneType else getattr(kind, "__name__", str(kind))

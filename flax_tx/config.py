@@ -233,11 +233,11 @@ def encoder(model: Model) -> Model:
 
 def identity(config: Config) -> str:
     """The name of a cell: a hash of everything that decides its numbers."""
-    return name_of(to_dict(config), SCHEMA_VERSION)
+    return name_of(to_dict(config))
 
 
-def name_of(plain: Mapping[str, Any], version: int) -> str:
-    """The name of a cell with this config, as nested dicts, under a version of the schema."""
+def name_of(plain: Mapping[str, Any], version: int = SCHEMA_VERSION) -> str:
+    """The same of a config as nested dicts, before or after a trip through JSON, under a version of the schema."""
     text = json.dumps([version, plain], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -1,17 +1,23 @@
 """The one exception for what a user can mend: it carries one line per problem and never shows a traceback."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what would break a line, or command a terminal
+
 
 class UserError(Exception):
     """One or more mistakes of the user, each a line that names the field, the value, what was expected and the mend."""
 
+    status = 2  # with which a command exits
+
     def __init__(self, problems: str | Iterable[str]):
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        lines = [problems] if isinstance(problems, str) else problems
+        self.problems = [CONTROL.sub(lambda found: repr(found[0])[1:-1], line) for line in lines]
         super().__init__("\n".join(self.problems))
 
 

@@ -3,6 +3,10 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy machine is no mistake of the code
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

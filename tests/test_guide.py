@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import launch, records
+from experiments import launch, records, running
 from experiments.outcome import layer_columns
 from flax_tx import data, train
 from flax_tx.config import split
@@ -54,7 +54,7 @@ def statistics():
 
 def pretend(workdir, plan):
     """Results that nobody trained, for every cell of a plan."""
-    launch.prepare(plan, workdir, "launch", set())
+    running.prepare(plan, workdir, "launch", set())
     for index, (cell, config) in enumerate(plan.cells.items()):
         loss, depth = np.linspace(3, 2, 20) + 0.01 * index, config.model.num_layers
         records.write_result(

@@ -1,6 +1,12 @@
-"""Who calls run_program: this process (inline), or lanes, a worker process per core (local).
+"""Who calls the engine: this process (inline), or lanes, a worker process per core (local).
 
-An executor is a function (workdir, programs {id: cells to run}, lanes) -> iterator of events. Besides the engine's
-events it gives {"event": "program", "program", "cells"} when one starts, and {"event": "retry", "program", "cells",
-"reason"} when a lane was lost. Every event carries "lane".
+An executor is a function (workdir, programs {id: cells to run}, settings, leases) -> iterator of events. Besides the
+engine's events it gives
+
+    {"event": "program", "program", "cells"}            one starts
+    {"event": "retry", "program", "cells", "reason"}    a lane was lost
+    {"event": "waiting", "program", "cells", "holder"}  nothing is left but what another launcher runs
+    {"event": "found", ...}                             as "cell", for one that another launcher ran
+
+Every event carries "lane", None where no lane of this launcher had to do with it.
 """

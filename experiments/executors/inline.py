@@ -1,14 +1,26 @@
 """Runs every program in this process: for tests and debuggers."""
 
+import time
 from collections.abc import Iterator
 
+from experiments.executors.backlog import LOOK, Backlog
+from experiments.leases import Leases
+from experiments.settings import Settings
 
-def run(workdir: str, programs: dict[str, list[str]], lanes: int = 1) -> Iterator[dict]:
+
+def run(workdir: str, programs: dict[str, list[str]], settings: Settings, leases: Leases) -> Iterator[dict]:
     """The events of all programs, one after the other, on lane 0."""
     from experiments import compiled, engine  # JAX enters the process only where programs run
 
     compiled.cache_compilations()
-    for program, cells in programs.items():
-        yield {"event": "program", "program": program, "cells": len(cells), "lane": 0}
-        for event in engine.run_cells(workdir, cells):
+    backlog = Backlog(workdir, programs, leases)
+    while backlog.waiting:
+        task = backlog.take()
+        yield from backlog.news()
+        if task is None:
+            time.sleep(LOOK)
+            continue
+        yield {"event": "program", "program": task.program, "cells": len(task.cells), "lane": 0}
+        for event in engine.run_cells(workdir, task.cells, settings, backlog.lease(task)):
             yield event | {"lane": 0}
+        backlog.end(task)

@@ -2,8 +2,9 @@
 
     python -m experiments.executors.lane WORKDIR CORE
 
-Reads lines {"program", "cells"}, writes lines of events; {"event": "idle"} when it waits for the next program.
-It ends when its input does, also in the middle of a program: a lane never outlives its launcher.
+Reads lines {"cells", "settings", "lease"}, writes lines of events; {"event": "idle"} when it waits for the next
+program, {"event": "stop", "reason"} when it cannot write. It ends when its input does, also in the middle of a
+program: a lane never outlives its launcher.
 """
 
 import contextlib
@@ -12,8 +13,11 @@ import os
 import queue
 import sys
 import threading
+from pathlib import Path
 
 import psutil
+
+from experiments.settings import Settings
 
 
 def main(workdir: str, core: int) -> None:
@@ -21,16 +25,21 @@ def main(workdir: str, core: int) -> None:
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints goes to the log
     pin(core)
+    be_the_first_to_go()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a lane owns a core; several of them must not share one GPU
     programs: queue.Queue = queue.Queue()
     threading.Thread(target=listen, args=(programs,), daemon=True).start()
     from experiments import compiled, engine
 
     compiled.cache_compilations()
-    while True:
-        print(engine.to_line({"event": "idle"}), file=output)
-        for event in engine.run_cells(workdir, programs.get()["cells"]):
-            print(engine.to_line(event), file=output)
+    try:
+        while True:
+            print(engine.to_line({"event": "idle"}), file=output)
+            task = programs.get()
+            for event in engine.run_cells(workdir, task["cells"], Settings(**task["settings"]), task["lease"]):
+                print(engine.to_line(event), file=output)
+    except engine.Unwritable as problem:
+        print(engine.to_line({"event": "stop", "reason": str(problem)}), file=output)
 
 
 def pin(core: int) -> None:
@@ -39,6 +48,12 @@ def pin(core: int) -> None:
     if hasattr(process, "cpu_affinity"):
         with contextlib.suppress(OSError):  # a container may forbid it, and then the lane runs anywhere
             process.cpu_affinity([core])
+
+
+def be_the_first_to_go() -> None:
+    """Where memory runs out, Linux ends a lane, which is replaced, rather than its launcher."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
 
 
 def listen(programs: queue.Queue) -> None:

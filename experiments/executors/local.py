@@ -4,32 +4,21 @@ A program whose lane dies is tried again, then split in two, down to single cell
 recorded as failed. The launching process never imports JAX.
 """
 
-import collections
-import contextlib
-import json
 import os
 import queue
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 
 from experiments import records
+from experiments.executors.backlog import LOOK, Backlog, Task
+from experiments.executors.worker import Lane
+from experiments.files import RecordError
+from experiments.leases import Leases
+from experiments.settings import Settings
 
-
-@dataclass
-class Task:
-    """Cells of one program that are to be run, and how often their lane died on them."""
-
-    program: str
-    cells: list[str]
-    deaths: int = 0
+STILLBORN = 3  # lanes in a row that end before they are ready: then another one would not help
 
 
 def cores() -> list[int]:
@@ -38,95 +27,102 @@ def cores() -> list[int]:
     return process.cpu_affinity() if hasattr(process, "cpu_affinity") else list(range(os.cpu_count() or 1))
 
 
-class Lane:
-    """A worker process, the task it has, and a thread that puts its events on a common queue."""
+def run(workdir: str, programs: dict[str, list[str]], settings: Settings, leases: Leases) -> Iterator[dict]:
+    """The events of all programs. Lanes are stopped however this ends.
 
-    def __init__(self, workdir: str, number: int, core: int, events: queue.Queue):
-        self.number, self.core, self.workdir, self.events = number, core, workdir, events
-        self.task: Task | None = None
-        log = Path(workdir) / "logs" / f"lane-{number}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "experiments.executors.lane", workdir, str(core)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=file,
-                start_new_session=True,  # Ctrl-C reaches the launcher, which decides
-                text=True,
-            )
-        threading.Thread(target=self.listen, daemon=True).start()
+    Raises: RecordError, when results cannot be written or no lane starts.
+    """
+    backlog, team = Backlog(workdir, programs, leases), Team(workdir, len(programs), settings)
+    try:
+        while backlog.waiting or team.busy():
+            yield from team.feed(backlog)
+            yield from backlog.news()
+            yield from team.hear(backlog)
+    finally:
+        team.stop()
 
-    def listen(self) -> None:
-        for line in self.process.stdout:
-            self.events.put((self, json.loads(line)))
-        self.events.put((self, {"event": "dead", "code": self.process.wait()}))
 
-    def give(self, task: Task) -> None:
-        self.task = task
-        with contextlib.suppress(OSError):  # a lane that just died is noticed by its listener
-            self.process.stdin.write(json.dumps({"program": task.program, "cells": task.cells}) + "\n")
-            self.process.stdin.flush()
+class Team:
+    """The lanes of a launcher."""
+
+    def __init__(self, workdir: str, most: int, settings: Settings):
+        own = cores()
+        self.workdir, self.settings, self.events = workdir, settings, queue.Queue()
+        self.lanes: list[Lane] = []
+        self.stillborn = 0
+        for number in range(min(settings.lanes or len(own), most)):
+            self.hire(number, own[number % len(own)])
+
+    def hire(self, number: int, core: int) -> None:
+        """Starts a lane."""
+        self.lanes.append(Lane(self.workdir, number, core, self.events, self.settings.lane_memory))
+
+    def busy(self) -> bool:
+        """Whether any lane has a task."""
+        return any(lane.task for lane in self.lanes)
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def run(workdir: str, programs: dict[str, list[str]], lanes: int = 0) -> Iterator[dict]:
-    """The events of all programs. `lanes`: how many; 0: one per core. Lanes are stopped however this ends."""
-    own = cores()
-    count = min(lanes or len(own), len(programs))
-    waiting = collections.deque(Task(program, cells) for program, cells in programs.items())
-    events: queue.Queue = queue.Queue()
-    team = [Lane(workdir, number, own[number % len(own)], events) for number in range(count)]
-    try:
-        while team:
-            lane, event = events.get()
-            if event["event"] == "idle":
-                lane.task = None
-                if not waiting:
-                    lane.stop()
-                    team.remove(lane)
-                    continue
-                lane.give(waiting.popleft())
-                event = {"event": "program", "program": lane.task.program, "cells": len(lane.task.cells)}
-            elif event["event"] == "dead":
-                if lane not in team:
-                    continue
-                team.remove(lane)
-                yield from bury(workdir, lane, event["code"], waiting)
-                if waiting:
-                    team.append(Lane(workdir, lane.number, lane.core, events))
-                continue
-            yield event | {"lane": lane.number}
-    finally:
-        for lane in team:
+        """Ends all lanes."""
+        for lane in self.lanes:
             lane.stop()
 
+    def feed(self, backlog: Backlog) -> Iterator[dict]:
+        """Gives every idle lane a task, as far as there are any that this launcher may run."""
+        for lane in [lane for lane in self.lanes if lane.idle]:
+            if task := backlog.take():
+                lane.give(task, self.settings, backlog.lease(task))
+                about = {"program": task.program, "cells": len(task.cells)}
+                yield {"event": "program", "lane": lane.number, **about}
+            elif not backlog.waiting:
+                self.lanes.remove(lane)
+                lane.stop()
 
-def bury(workdir: str, lane: Lane, code: int, waiting: collections.deque) -> Iterator[dict]:
-    """Puts what a dead lane left undone back in the queue, or records the one cell that killed it twice."""
-    reason = f"lane died: {signal.Signals(-code).name}" if code < 0 else f"lane died with exit status {code}"
-    if lane.task is None:
-        raise RuntimeError(f"{reason} before its first program; see {workdir}/logs/lane-{lane.number}.log")
-    done = records.finished(workdir, lane.task.cells)
-    left, deaths = [cell for cell in lane.task.cells if cell not in done], lane.task.deaths + 1
+    def hear(self, backlog: Backlog) -> Iterator[dict]:
+        """Waits for the next event of a lane, or a moment."""
+        try:
+            lane, event = self.events.get(timeout=LOOK)
+        except queue.Empty:
+            return
+        if lane not in self.lanes:
+            return
+        if event["event"] == "stop":
+            raise RecordError(event["reason"])
+        if event["event"] == "dead":
+            yield from self.bury(lane, event["reason"], backlog)
+        elif event["event"] == "idle":
+            if lane.task:
+                backlog.end(lane.task)
+            lane.task, lane.idle, self.stillborn = None, True, 0
+        else:
+            yield event | {"lane": lane.number}
+
+    def bury(self, lane: Lane, reason: str, backlog: Backlog) -> Iterator[dict]:
+        """Takes a dead lane away, and starts another. Raises: RecordError, when none gets ready any more."""
+        self.lanes.remove(lane)
+        self.stillborn += not lane.started
+        if self.stillborn >= STILLBORN:
+            raise RecordError(f"{reason} before its first program, as {STILLBORN} did in a row; see {lane.log}")
+        if lane.task:
+            yield from inherit(self.workdir, lane.task, reason, backlog, lane.number)
+        self.hire(lane.number, lane.core)
+
+
+def inherit(workdir: str, task: Task, reason: str, backlog: Backlog, lane: int) -> Iterator[dict]:
+    """Puts what a dead lane left undone back in the backlog, or records the one cell that killed it twice."""
+    done = records.finished(workdir, task.cells)
+    left, deaths = [cell for cell in task.cells if cell not in done], task.deaths + 1
     if len(left) == 1 and deaths > 1:
-        outcome = {"status": "failed", "reason": f"{reason}, twice, with this cell alone", "seconds": None}
-        outcome["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-        records.write_result(workdir, left[0], None, None, None, outcome)
-        yield {"event": "cell", "cell": left[0], "val_loss": None, "lane": lane.number, **outcome}
-        return
+        yield fail(workdir, left.pop(), f"{reason}, again, and with this cell alone") | {"lane": lane}
+    elif left:
+        about = {"program": task.program, "cells": len(left), "reason": reason}
+        yield {"event": "retry", "lane": lane, **about}
     middle = len(left) // 2 if deaths > 1 else 0
-    for part in (left[middle:], left[:middle]):
-        if part:
-            waiting.appendleft(Task(lane.task.program, part, deaths if middle == 0 else 1))
-    if left:
-        yield {
-            "event": "retry",
-            "program": lane.task.program,
-            "cells": len(left),
-            "reason": reason,
-            "lane": lane.number,
-        }
+    backlog.divide(task, [left[:middle], left[middle:]])
+
+
+def fail(workdir: str, cell: str, reason: str) -> dict:
+    """Records a cell as failed, and gives the event that says so."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    outcome = {"status": "failed", "reason": reason, "seconds": None, "finished": now}
+    records.write_result(workdir, cell, None, None, None, outcome)
+    return {"event": "cell", "cell": cell, "val_loss": None, **outcome}

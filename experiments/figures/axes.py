@@ -11,8 +11,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from experiments.figure_spec import INDEX, Figure
 from experiments.figures import squares
-from experiments.figures.drawing import GREY, plain
+from experiments.figures.page import GREY
 from experiments.figures.series import Drawn, Line
+from experiments.figures.text import plain
 from experiments.labels import pairs, say, short_names
 from experiments.metrics import METRICS
 from experiments.tables.caption import unit
@@ -44,7 +45,10 @@ def draw(ax: Axes, one: Drawn, figure: Figure, drawn: Sequence[Drawn], styles: M
     ax.set_title(plain("\n".join(textwrap.wrap(one.panel.title or pairs(one.panel.at), 36))), pad=5 + 7 * len(lost))
     ax.text(0.5, 1.02, plain("\n".join(lost)), transform=ax.transAxes, ha="center", fontsize=6, color=GREY)
     if one.panel.kind == "heat":
-        squares.draw(ax, one, figure, drawn)
+        metric, shared = METRICS[one.panel.y], squares.limits(drawn, one.panel.y)
+        squares.draw(ax, one.content, metric, shared, lambda value: figure.labels.get(value, say(value)))
+        ax.set_xlabel(field_name(one.panel.x))
+        ax.set_ylabel(field_name(one.panel.y_field))
         return
     at = positions(ax, one)
     for number, line in enumerate(one.content):
@@ -77,7 +81,12 @@ def x_name(one: Drawn) -> str:
     """What is on the x axis."""
     if one.panel.x == INDEX:
         return "sublayer" if one.panel.y in SUBLAYERS else "layer"
-    return plain(short_names([one.panel.x])[one.panel.x].replace("_", " "))
+    return field_name(one.panel.x)
+
+
+def field_name(field: str) -> str:
+    """`learning rate`."""
+    return plain(short_names([field])[field].replace("_", " "))
 
 
 def positions(ax: Axes, one: Drawn) -> dict[Any, float]:

@@ -1,197 +1,145 @@
-"""The picture of curves: panels, lines that differ in colour and dash, a legend without duplicates. No global state."""
+"""Curves on paper: panels with thin seeds, means and bands, where seeds went bad, entropies and the noise floor."""
 
-import io
-import math
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from experiments.figures.curves import Curve
-from experiments.labels import pairs, say, short_names
-from experiments.tables.arms import Report
-from experiments.tables.caption import unit
-from experiments.tables.faces import face, title
+from experiments.figures.floors import Floor, two_digits
+from experiments.figures.heads import Heads
+from experiments.figures.looks import looks
+from experiments.figures.page import GREY, ROW, page, room
+from experiments.figures.plot import Plot
+from experiments.figures.text import plain, wrap
+from experiments.view import Line, View
 
-OKABE_ITO = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2, 1, 2, 1, 2)))
-STYLE = {
-    **{"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5},
-    **{"xtick.labelsize": 7, "ytick.labelsize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1.3},
-    **{"axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "svg.hashsalt": "flax_tx"},
-}
-NAMES = {"train_loss": "training loss", "grad_norm": "gradient norm", "learning_rate": "learning rate"}
-REFERENCES = {"unigram_loss": ("unigram entropy", (0, (6, 3))), "floor_loss": ("entropy rate H*", (0, (1, 2)))}
-GREY = "#555555"
-PANELS_IN_A_ROW = 3
-LINE = 0.165  # inches
+BAND = "{mean} and 95 % t band over {seeds}, thin lines are seeds"
+BESIDE = 1.75  # inches of text beside a panel
+CROSS = {"marker": "X", "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.7}
+SQUARE = {"marker": "s", "markersize": 4.6, "markerfacecolor": "white", "markeredgewidth": 1.1}
+ENDS = {"diverged": (CROSS, "a seed diverged"), "stuck": (SQUARE, "a seed ended stuck")}
+BEAM = Path([(-0.4, -1), (0.4, -1), (0, -1), (0, 1), (-0.4, 1), (0.4, 1)], [1, 2, 1, 2, 1, 2])  # a bar with its caps
+FLOOR = 1.018  # where the noise floor stands, in widths of a panel
+POINTS = 12  # of a line at most, for each to have its dot
+FEW = 30  # times from the lowest to the highest value: too few powers of ten to read a scale by
 
 
-def draw(report: Report, curves: Sequence[Curve], metric: str, smooth: float) -> Figure:
-    """The figure, for a column of a paper when it has one panel, for a page's width when it has more."""
-    panels = report.values_of("column")
-    columns = min(len(panels), PANELS_IN_A_ROW)
-    rows = math.ceil(len(panels) / columns)
-    handles, width = _handles(report, curves, metric), 3.5 if columns == 1 else 7.2
-    legend_columns = max(1, min(len(handles), int(width / (0.5 + 0.062 * max(len(h.get_label()) for h in handles)))))
-    heading = textwrap.wrap(title(report), int(width * 13)) or [""]
-    method = textwrap.wrap(_method(report, curves, smooth), int(width * 15.5))
-    top = 0.09 + LINE * (len(heading) + len(method))
-    bottom = 0.06 + LINE * math.ceil(len(handles) / legend_columns)
-    height = top + 2.25 * rows + bottom
-    with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), dpi=200)
-        FigureCanvasAgg(figure)
-        figure.set_layout_engine("constrained", rect=(0, bottom / height, 1, 1 - (top + bottom) / height))
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for ax, panel in zip(axes.flat, panels, strict=False):
-            _panel(ax, panel, [curve for curve in curves if curve.arm.place.column == panel], report, metric)
-        for ax in axes.flat[len(panels) :]:
-            ax.remove()
-        for ax in axes.flat[max(0, len(panels) - columns) : len(panels)]:
-            ax.set_xlabel("step")
+def draw(plot: Plot) -> Figure:
+    """The figure of a plot: for a column of a paper when it has one panel, for a page's width when it has more."""
+    panels, styles = plot.view.panels, styles_of(plot.view, plot.lines)
+    across = room(len(panels))
+    names, troubles = zip(*((plot.view.panel_name(p), "; ".join(plot.troubles(p))) for p in panels), strict=True)
+    heads = Heads.of(names, troubles, across)
+    with page(len(panels), plot.title, plot.method(BAND), handles(plot, styles), row=ROW + heads.tall) as sheet:
+        heads.draw(sheet.axes)
+        for ax, panel in zip(sheet.axes, panels, strict=True):
+            for curve in plot.within(panel):
+                _draw(ax, curve, styles[curve.line])
+            for reference, value in plot.references(panel):
+                ax.axhline(value, color=GREY, linewidth=0.9, linestyle=reference.dash, zorder=0)
+        _scale(sheet.axes[0], plot)
+        for ax, panel in zip(sheet.axes, panels, strict=True):
+            _ends(ax, plot, panel, styles)
+            for number, floor in enumerate(plot.floors):
+                _floor(ax, floor, panel, number)
+        for ax in sheet.bottom:
             ax.tick_params(labelbottom=True)
-        _scale(axes[0, 0], curves, report, metric)
-        figure.supylabel(_measured(report, metric), fontsize=8)
-        _text(figure, heading, 0.07, fontsize=9, fontweight="bold")
-        _text(figure, method, 0.08 + LINE * len(heading), color=GREY)
-        figure.legend(handles=handles, loc="lower center", ncols=legend_columns, frameon=False, handlelength=2.6)
-    return figure
+            ax.set_xlabel("\n".join(wrap(plot.x_label, across, 8)))
+        for ax in sheet.left:
+            ax.set_ylabel(plain("\n".join(wrap(plot.y_label, BESIDE, 8))))
+    return sheet.figure
 
 
-def _text(figure: Figure, lines: list[str], down: float, **style) -> None:
-    """Lines of text, `down` inches from the top."""
-    width, height = figure.get_size_inches()
-    figure.text(0.08 / width, 1 - down / height, plain("\n".join(lines)), va="top", **style)
+def styles_of(view: View, lines: Sequence[Line]) -> dict[Line, dict]:
+    """Per line its look: colour and dash by the first field that differs, marker by the others and by the sweep."""
+    first, rest = view.differ[:1], view.differ[1:]
+    keys = [(tuple(line.row[i] for i in first), (*(line.row[i] for i in rest), line.sweeps)) for line in lines]
+    found = looks(keys)
+    return {line: found[key] for line, key in zip(lines, keys, strict=True)}
 
 
-def encode(figure: Figure, format: str) -> bytes:
-    """The bytes of the picture; the same figure gives the same bytes."""
-    sink = io.BytesIO()
-    with rc_context(STYLE):
-        dated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
-        figure.savefig(sink, format=format, metadata=dated[format])
-    return sink.getvalue()
+def _draw(ax: Axes, curve: Curve, style: Mapping) -> None:
+    color = style["color"]
+    for x, seed in zip(curve.seed_x, curve.seeds, strict=True):
+        ax.plot(x, seed, color=color, linewidth=0.5, alpha=0.4, zorder=2)
+    ax.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.13, linewidth=0, zorder=1)
+    draw_mean(ax, curve.x, curve.mean, style)
 
 
-def plain(text: str) -> str:
-    """Text without mathematics: a dollar is a dollar."""
-    return str(text).replace("$", r"\$")
+def draw_mean(ax: Axes, x: np.ndarray, mean: np.ndarray, style: Mapping) -> None:
+    """The line of means; few points, and those that stand alone, as dots too."""
+    if not np.isfinite(mean).any():
+        return  # Matplotlib cannot spread markers over no point
+    ax.plot(x, mean, **style, zorder=3)
+    known = np.pad(np.isfinite(mean), 1)
+    seen = (known[1:-1] & ~known[:-2] & ~known[2:]) | (len(x) <= POINTS)
+    if seen.any():
+        ax.plot(x[seen], mean[seen], color=style["color"], marker=".", markersize=4, linestyle="", zorder=3)
 
 
-def _styles(report: Report) -> dict[tuple, dict]:
-    """Per row: colour by the first field, dash by the rest; with one field, both by it."""
-    rows = report.values_of("row")
-    firsts, rests = list(dict.fromkeys(row[:1] for row in rows)), list(dict.fromkeys(row[1:] for row in rows))
-    styles = {}
-    for row in rows:
-        i = firsts.index(row[:1])
-        j = rests.index(row[1:]) if len(rests) > 1 else i
-        styles[row] = {"color": OKABE_ITO[i % len(OKABE_ITO)], "linestyle": DASHES[j % len(DASHES)]}
-    return styles
+def _ends(ax: Axes, plot: Plot, panel: tuple, styles: Mapping[Line, dict]) -> None:
+    """Where seeds went bad; what is outside of the panel stands on its edge."""
+    low, high = ax.get_ylim()
+    for curve in plot.within(panel):
+        for end in curve.ends:
+            mark, color = ENDS[end.status][0], styles[curve.line]["color"]
+            inside = np.clip(end.value, low, high)
+            ax.plot(end.x, inside, **{"color": color} | mark, linestyle="", zorder=5, clip_on=False)
 
 
-def _panel(ax: Axes, panel: tuple, curves: Sequence[Curve], report: Report, metric: str) -> None:
-    styles = _styles(report)
-    for curve in curves:
-        style = styles[curve.arm.place.row]
-        ax.plot(curve.step, curve.seeds.T, color=style["color"], linewidth=0.5, alpha=0.35, zorder=2)
-        ax.fill_between(curve.step, curve.low, curve.high, color=style["color"], alpha=0.13, linewidth=0, zorder=1)
-        ax.plot(curve.step, curve.mean, **style, zorder=3)
-        for step, value in curve.last:
-            ax.plot(step, value, "X", color=style["color"], markeredgecolor="white", markersize=7, zorder=4)
-    for value, _, dash in _references(report, metric):
-        ax.axhline(value, color=GREY, linewidth=0.9, linestyle=dash, zorder=0)
-    lines = max(len(_troubles(other, report)) for other in report.values_of("column"))
-    ax.set_title(plain(pairs(dict(zip(report.spec.columns, panel, strict=True)))), pad=4 + 8 * lines)
-    ax.text(
-        0.5,
-        1.02,
-        plain("\n".join(_troubles(panel, report))),
-        transform=ax.transAxes,
-        ha="center",
-        fontsize=6.5,
-        color=GREY,
-    )
+def _floor(ax: Axes, floor: Floor, panel: tuple, number: int) -> None:
+    """A bar from mean - SD to mean + SD beside the panel, at the mean of where the curves end."""
+    if panel not in floor.levels:
+        return
+    level = floor.levels[panel]
+    caps = {"capsize": 2.2, "capthick": 1.1, "elinewidth": 1.1, "color": GREY, "clip_on": False, "zorder": 4}
+    place = {"transform": ax.get_yaxis_transform()}
+    ax.errorbar(FLOOR + 0.03 * number, level, floor.sd, **caps, **place, label="noise floor", in_layout=False)
+
+
+def _scale(ax: Axes, plot: Plot) -> None:
+    """The same axes for all panels."""
+    low, high = plot.y_range
+    if plot.log_x:
+        ax.set_xscale("log")
+    elif plot.x == "step":
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    if plot.x in ("tokens", "flops"):
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.margins(x=0.01)
-
-
-def _troubles(panel: tuple, report: Report) -> list[str]:
-    """`post 3/3 stuck`: the arms of a panel of which not every seed trained, in at most two lines."""
-    faces = {place.row: face(arm, report) for place, arm in report.arms.items() if place.column == panel}
-    troubles = [f"{_name(row, report)} {shown.trouble}" for row, shown in faces.items() if shown.trouble]
-    return textwrap.wrap("; ".join(troubles), 52, max_lines=2, placeholder=" ...")
-
-
-def _references(report: Report, metric: str) -> list[tuple[float, str, tuple]]:
-    """(value, name, dash) of the entropies of the data, where the metric is a loss."""
-    if metric != "train_loss":
-        return []
-    found = []
-    for field, (name, dash) in REFERENCES.items():
-        values = {data[field] for data in report.manifest["data"].values() if data.get(field) is not None}
-        found += [(value, name, dash) for value in sorted(values)]
-    return found
-
-
-def _scale(ax: Axes, curves: Sequence[Curve], report: Report, metric: str) -> None:
-    """One range for all panels: what the seeds span after the first tenth, and the entropies; log for gradients."""
-    late = np.concatenate([seed[len(seed) // 10 :] for curve in curves for seed in curve.seeds] or [np.zeros(1)])
-    late = late[np.isfinite(late)]
-    lines = [value for value, *_ in _references(report, metric)]
-    if not late.size:
-        return
-    if metric == "grad_norm" and late.min() > 0:
+    if plot.log_y:
         ax.set_yscale("log")
-        ax.set_ylim(late.min() / 1.2, late.max() * 1.2)
-        return
-    low, high = min(late.min(), *lines, late.min()), max(np.quantile(late, 0.995), *lines, late.min())
-    room = 0.06 * (high - low or 1)
-    ax.set_ylim(low - room, high + room)
+        few_decades(ax, low, high)
+    ax.set_ylim(low, high)
 
 
-def _measured(report: Report, metric: str) -> str:
-    return f"{NAMES[metric]} ({unit(report.manifest, 'final_train_loss')})" if metric == "train_loss" else NAMES[metric]
+def few_decades(ax: Axes, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis of y that has too few powers of ten to read it by."""
+    if high < FEW * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _method(report: Report, curves: Sequence[Curve], smooth: float) -> str:
-    """How the lines were made."""
-    seeds = sorted({len(curve.seeds) for curve in curves}) or [0]
-    span = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    tuned = any(arm.choice.tuned for arm in report.arms.values())
-    best = f"each at its best {' and '.join(short_names(report.spec.nuisance).values())}" if tuned else ""
-    parts = [_common(report), best, f"mean and 95 % t band over {span} seeds", f"EMA {smooth:g}" if smooth else ""]
-    return "; ".join(part for part in parts if part)
-
-
-def _handles(report: Report, curves: Sequence[Curve], metric: str) -> list[Line2D]:
-    """The legend: each arm, each entropy and the cross, once."""
-    handles = [Line2D([], [], **style, label=plain(_name(row, report))) for row, style in _styles(report).items()]
-    dashes = {name: dash for _, name, dash in _references(report, metric)}
-    handles += [Line2D([], [], color=GREY, linewidth=0.9, linestyle=d, label=name) for name, d in dashes.items()]
-    cross = Line2D([], [], color=GREY, marker="X", markeredgecolor="white", markersize=7, linestyle="")
-    cross.set_label("a seed diverged")
-    return [*handles, cross] if any(curve.last for curve in curves) else handles
-
-
-def _varying(report: Report) -> list[int]:
-    """Which of the fields of the rows differ between rows."""
-    rows = report.values_of("row")
-    return [i for i in range(len(report.spec.rows)) if len({row[i] for row in rows}) > 1]
-
-
-def _name(row: tuple, report: Report) -> str:
-    return " · ".join(say(row[i]) for i in _varying(report)) or _common(report) or "all cells"
-
-
-def _common(report: Report) -> str:
-    """What all lines share: the fields of rows, and of no role in the picture, that have one value."""
-    row, split = report.values_of("row")[0], report.values_of("split")[0]
-    varying = _varying(report)
-    same = {name: row[i] for i, name in enumerate(report.spec.rows) if i not in varying}
-    return pairs(same | dict(zip(report.spec.split, split, strict=True)))
+def handles(plot: Plot, styles: Mapping[Line, dict]) -> list[Line2D]:
+    """The legend: each line, each entropy, each way of going bad and the noise floor, once."""
+    found = [Line2D([], [], **styles[line] | {"markevery": None}, label=plot.view.name(line)) for line in plot.lines]
+    references = {each.name: each for panel in plot.view.panels for each, _ in plot.references(panel)}
+    found += [Line2D([], [], color=GREY, lw=0.9, ls=each.dash, label=name) for name, each in references.items()]
+    ended = {end.status for curve in plot.curves for end in curve.ends}
+    found += [
+        Line2D([], [], ls="", label=name, **{"color": GREY} | mark) for s, (mark, name) in ENDS.items() if s in ended
+    ]
+    if plot.floors:
+        bar = {"color": GREY, "marker": BEAM, "markersize": 7, "markeredgewidth": 1.1, "linestyle": ""}
+        found.append(
+            Line2D(
+                [], [], **bar, label=f"noise floor, ± {' and ± '.join(two_digits(floor.sd) for floor in plot.floors)}"
+            )
+        )
+    return found

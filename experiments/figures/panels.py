@@ -1,61 +1,31 @@
 """The picture of a sweep's own figure: panels of lines with bands, or heat maps with their numbers. No global state."""
 
-import math
-import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
 from experiments.figure_spec import Figure
 from experiments.figures import axes, squares
-from experiments.figures.drawing import GREY, LINE, OKABE_ITO, STYLE, plain
+from experiments.figures.looks import DASHES, MARKERS, OKABE_ITO
+from experiments.figures.page import GREY, page
 from experiments.figures.series import Drawn, Line, seeds_of
 from experiments.labels import pairs, short_names
 from experiments.tables.faces import title
 from experiments.tables.trials import ranks
 
-COLOURS = OKABE_ITO[:7]  # without yellow, which no thin line shows on white
-DASHES = ("-", (0, (5, 1.4)), (0, (1.4, 1.1)), (0, (6, 1.4, 1.4, 1.4)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h", "p", "*", "d", "8")
-WIDTH, ROW = 7.2, 2.1  # inches
+ROW = 2.1  # inches
 
 
 def draw(figure: Figure, drawn: Sequence[Drawn]) -> Canvas:
     """The picture, as wide as a page; as wide as a column where it has one panel."""
-    columns = min(figure.columns, len(drawn))
-    rows, width = math.ceil(len(drawn) / columns), WIDTH if columns > 1 else WIDTH / 2
     styles = styles_of(figure, drawn)
-    legend, across = handles(drawn, styles), 1
-    if legend:
-        across = max(1, min(len(legend), int(width / (0.5 + 0.062 * max(len(h.get_label()) for h in legend)))))
-    heading = textwrap.wrap(figure.title or title(drawn[0].report), int(width * 13))
-    method = textwrap.wrap(method_of(drawn), int(width * 15.5))
-    top = 0.09 + LINE * (len(heading) + len(method))
-    bottom = 0.06 + LINE * math.ceil(len(legend) / across)
-    height = top + ROW * rows + bottom
-    with rc_context(STYLE):
-        canvas = Canvas(figsize=(width, height), dpi=200)
-        FigureCanvasAgg(canvas)
-        canvas.set_layout_engine("constrained", rect=(0, bottom / height, 1, 1 - (top + bottom) / height))
-        places = canvas.subplots(rows, columns, squeeze=False).flat
-        for ax, one in zip(places, drawn, strict=False):
+    heading = figure.title or title(drawn[0].report)
+    legend = handles(drawn, styles)
+    with page(len(drawn), heading, [method_of(drawn)], legend, figure.columns, ROW, False, False) as sheet:
+        for ax, one in zip(sheet.axes, drawn, strict=True):
             axes.draw(ax, one, figure, drawn, styles)
-        for ax in places[len(drawn) :]:
-            ax.remove()
-        write(canvas, heading, 0.07, fontsize=9, fontweight="bold")
-        write(canvas, method, 0.08 + LINE * len(heading), color=GREY)
-        canvas.legend(handles=legend, loc="lower center", ncols=across, frameon=False, handlelength=3.2)
-    return canvas
-
-
-def write(canvas: Canvas, lines: list[str], down: float, **style: Any) -> None:
-    """Lines of text, `down` inches from the top."""
-    width, height = canvas.get_size_inches()
-    canvas.text(0.08 / width, 1 - down / height, plain("\n".join(lines)), va="top", **style)
+    return sheet.figure
 
 
 def styles_of(figure: Figure, drawn: Sequence[Drawn]) -> dict[tuple, dict]:
@@ -68,11 +38,11 @@ def styles_of(figure: Figure, drawn: Sequence[Drawn]) -> dict[tuple, dict]:
         for row in sorted(rows, key=lambda row, fields=fields, order=order: ranks(row, fields, order)):
             i = len(styles)
             styles[row] = {
-                "color": COLOURS[i % len(COLOURS)],
-                "linestyle": DASHES[i // len(COLOURS) % len(DASHES)],
-                "marker": MARKERS[i % len(MARKERS)],
+                "color": OKABE_ITO[i % len(OKABE_ITO)],
+                "linestyle": DASHES[i // len(OKABE_ITO) % len(DASHES)],
+                "marker": MARKERS[1:][i % len(MARKERS[1:])],
                 "markeredgewidth": 0,
-                "label": plain(name_of(row, fields, figure)),
+                "label": name_of(row, fields, figure),
             }
     return styles
 

@@ -39,12 +39,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Heat:
-    """A heat map: mean [Y, X] over seeds, NaN where a seed did not train or nothing was planned, and what went bad."""
+    """A heat map: mean [Y, X] over seeds, NaN where not every seed has a number, and how many seeds have none.
+
+    `best` are the squares to mark.
+    """
 
     x: list
     y: list
     mean: np.ndarray
     trouble: dict[tuple[int, int], str]
+    best: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def read(workdir: str | os.PathLike, figure: Figure) -> list[Drawn]:
 
 
 def _panel(workdir: str | os.PathLike, where: str, spec: Table, panel: Panel) -> Drawn:
-    fixed = {name: {say(key(value))} for name, value in panel.at.items()}
+    fixed = {name: (key(value),) for name, value in panel.at.items()}
     known = panel.y in METRICS
     report = assemble(workdir, panel.y if known else "params", spec=spec, where=fixed)  # any cell has parameters
     _unmixed(where, report)
@@ -169,15 +173,20 @@ def _along_index(where: str, report: Report, numbers: Numbers) -> list[Line]:
 
 def _heat(report: Report) -> Heat:
     """The squares of a heat map, in the order of the axes."""
-    xs, ys = report.values_of("column"), report.values_of("row")
+    arms = {(place.row[0], place.column[0]): arm for place, arm in report.arms.items()}
+    return heat([x for (x,) in report.values_of("column")], [y for (y,) in report.values_of("row")], arms)
+
+
+def heat(xs: list, ys: list, arms: Mapping[tuple, Arm]) -> Heat:
+    """The squares of arms by (y, x): a mean only of arms of which every seed has a number."""
     mean, bad = np.full((len(ys), len(xs)), np.nan), {}
-    for place, arm in report.arms.items():
-        at = ys.index(place.row), xs.index(place.column)
-        if arm.bad:
-            bad[at] = trouble([trial.status for trial in arm.trials.values()])
+    for (y, x), arm in arms.items():
+        at = ys.index(y), xs.index(x)
+        if said := trouble([trial.status for trial in arm.trials.values()], (*BAD, records.MISSING)):
+            bad[at] = said
         else:
             mean[at] = arm.estimate.mean
-    return Heat([x for (x,) in xs], [y for (y,) in ys], mean, bad)
+    return Heat(xs, ys, mean, bad)
 
 
 def seeds_of(drawn: Sequence[Drawn]) -> list[int]:

@@ -1,43 +1,57 @@
-"""A heat map: one square per arm, its number in it; what went bad is grey and says so."""
+"""A heat map: one square per arm, its number in it; what went bad is grey and says how many seeds did."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 
-from experiments.figure_spec import Figure
-from experiments.figures.drawing import plain
-from experiments.figures.series import Drawn
-from experiments.labels import say, short_names
-from experiments.metrics import METRICS
+from experiments.figures.series import Drawn, Heat
+from experiments.figures.text import plain
+from experiments.metrics import METRICS, Metric
 
 COLOURS = {True: colormaps["viridis"], False: colormaps["viridis_r"], None: colormaps["viridis"]}  # by lower_is_better
-BAD, EMPTY = "#D9D9D9", "#FFFFFF"
+BAD = {"stuck": "#D9D9D9", "diverged": "#C4C4C4", "failed": "#EDEDED"}
+EMPTY = "#FFFFFF"  # missing, or not planned
 LIGHT = 0.45  # luminance over which text is black
+FRAME = 0.08  # of a square, from its edge to the frame of the best
 
 
-def draw(ax: Axes, one: Drawn, figure: Figure, drawn: Sequence[Drawn]) -> None:
-    """The squares of one panel; panels that show the same metric share their colours."""
-    heat, form = one.content, METRICS[one.panel.y].format.replace(".3f", ".2f")  # as wide as a square
-    low, high = limits(drawn, one.panel.y)
-    colours = COLOURS[METRICS[one.panel.y].lower_is_better]
+def draw(
+    ax: Axes, heat: Heat, metric: Metric, limits: tuple[float, float], say: Callable[[Any], str], form: str = ".2f"
+) -> None:
+    """The squares of one panel, coloured within the limits; `form` is of numbers of three decimals."""
     for at, mean in np.ndenumerate(heat.mean):
-        known = np.isfinite(mean)
-        colour = colours((mean - low) / ((high - low) or 1)) if known else BAD if at in heat.trouble else EMPTY
+        colour = colour_of(heat, at, metric, limits)
         ax.add_patch(Rectangle((at[1] - 0.5, at[0] - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
-        text = format(mean, form) if known else short(heat.trouble.get(at, "–"))
+        text = format(mean, metric.format.replace(".3f", form)) if np.isfinite(mean) else said(heat.trouble.get(at))
         ax.text(at[1], at[0], text, ha="center", va="center", fontsize=6, color=ink(colour), linespacing=0.9)
+        if at in heat.best:
+            ax.add_patch(frame((at[1], at[0]), ink(colour)))
     ax.set_xlim(-0.5, len(heat.x) - 0.5)
     ax.set_ylim(-0.5, len(heat.y) - 0.5)
     for ticks, values in ((ax.set_xticks, heat.x), (ax.set_yticks, heat.y)):
-        ticks(range(len(values)), [plain(figure.labels.get(value, say(value))) for value in values])
+        ticks(range(len(values)), [plain(say(value)) for value in values])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    for label, field in ((ax.set_xlabel, one.panel.x), (ax.set_ylabel, one.panel.y_field)):
-        label(plain(short_names([field])[field].replace("_", " ")))
+
+
+def frame(centre: tuple[float, float], colour: str) -> Rectangle:
+    """What stands round the best square of a column."""
+    side, corner = 1 - 2 * FRAME, (centre[0] - 0.5 + FRAME, centre[1] - 0.5 + FRAME)
+    return Rectangle(corner, side, side, facecolor="none", edgecolor=colour, linewidth=1.1, label="best")
+
+
+def colour_of(heat: Heat, at: tuple[int, int], metric: Metric, limits: tuple[float, float]) -> str:
+    """The colour of a square: of its number, else of what went bad first."""
+    if np.isfinite(heat.mean[at]):
+        low, high = limits
+        return to_hex(COLOURS[metric.lower_is_better]((heat.mean[at] - low) / ((high - low) or 1)))
+    words = heat.trouble.get(at, "").replace(",", "").split()
+    return next((BAD[word] for word in words if word in BAD), EMPTY)
 
 
 def better(one: Drawn) -> str:
@@ -47,18 +61,19 @@ def better(one: Drawn) -> str:
 
 def limits(drawn: Sequence[Drawn], metric: str) -> tuple[float, float]:
     """The range of a metric over all heat maps of it."""
-    of = [one.content.mean.ravel() for one in drawn if one.panel.kind == "heat" and one.panel.y == metric]
-    means = np.concatenate(of)
+    return span(one.content for one in drawn if one.panel.kind == "heat" and one.panel.y == metric)
+
+
+def span(heats: Iterable[Heat]) -> tuple[float, float]:
+    """The range of the numbers of heat maps."""
+    means = np.concatenate([heat.mean.ravel() for heat in heats] or [np.empty(0)])
     means = means[np.isfinite(means)]
     return (float(means.min()), float(means.max())) if means.size else (0.0, 1.0)
 
 
-def short(trouble: str) -> str:
-    """`stuck` where all seeds were, else `2/3` above `stuck`."""
-    parts = [part.split() for part in trouble.split(", ")]
-    if len(parts) == 1 and len(parts[0]) == 2 and len(set(parts[0][0].split("/"))) == 1:
-        return parts[0][1]
-    return "\n".join(word for part in parts for word in part)
+def said(trouble: str | None) -> str:
+    """`2/3` above `stuck`; a dash where nothing was planned."""
+    return "\n".join(word for part in trouble.split(", ") for word in part.split(" ", 1)) if trouble else "–"
 
 
 def ink(colour: str | tuple) -> str:

@@ -56,7 +56,12 @@ def rows_of(workdir: str | os.PathLike, frame: pd.DataFrame) -> list[dict[str, A
 
 
 def describe(data: Mapping[str, Mapping], row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What sweep.json says of the data of a row; it names them as the plan does: by name, or by the whole group."""
+    """What sweep.json says of the data of a row; it names them as the plan does: by name, or by the whole group.
+
+    Where it knows one data set, every row is of that.
+    """
+    if len(data) == 1:
+        return next(iter(data.values()))
     group = {name.removeprefix("data."): value for name, value in row.items() if name.startswith("data.")}
     by_name = data.get(str(group.get("name")))
     return by_name if by_name is not None else data.get(json.dumps(group, sort_keys=True, default=str), {})

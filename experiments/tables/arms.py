@@ -6,7 +6,7 @@ quantities, the best value is chosen once per row, by the table's own metric.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ import pandas as pd
 
 from experiments import metrics, records, statistics
 from experiments.column import Column
-from experiments.labels import key, pairs, say
+from experiments.labels import key, pairs
 from experiments.metrics import METRICS, Metric
 from experiments.paper import Paper
 from experiments.results import Results
+from experiments.selection import keep
 from experiments.table_spec import Table, problems
 from experiments.tables.comparisons import Comparison, baseline_of, compare
 from experiments.tables.trials import Place, Trial, columns_of, grouped, place_rank, trials_of
@@ -56,6 +57,11 @@ class Arm:
     def bad(self) -> int:
         """Seeds that were stuck, diverged or failed, or gave no number."""
         return sum(self.counts[status] for status in BAD)
+
+    @property
+    def absent(self) -> int:
+        """Seeds without a result, or with one that cannot be believed."""
+        return sum(self.counts[status] for status in records.ABSENT)
 
     @property
     def values(self) -> dict[tuple, float]:
@@ -116,7 +122,7 @@ def assemble(
     workdir: Any,
     metric: str | None = None,
     spec: Table | None = None,
-    where: Mapping[str, Iterable[str]] | None = None,
+    where: Mapping[str, Sequence] | None = None,
     published: bool = False,
 ) -> Report:
     """The report of a workdir.
@@ -124,7 +130,7 @@ def assemble(
     Args:
       metric: replaces the sweep's own in what is shown, not in what chooses a nuisance.
       spec: replaces the sweep's own table.
-      where: field -> the values to keep, as `labels.say` writes them.
+      where: field -> the values to keep.
       published: with the paper's numbers.
 
     Raises: UserError for a folder that is no sweep's, an unknown metric, a metric that no cell has, no cell that is in
@@ -154,9 +160,8 @@ def _check(spec: Table, metric: str | None, published: bool, name: str) -> None:
         raise UserError(f"table {spec.title or name!r}: it has no published numbers; leave --paper out")
 
 
-def _cells(frame: pd.DataFrame, spec: Table, where: Mapping[str, Iterable[str]], workdir: Any) -> pd.DataFrame:
-    for name, values in where.items():
-        frame = frame[[say(value) in values for (value,) in columns_of(frame, (name,))]]
+def _cells(frame: pd.DataFrame, spec: Table, where: Mapping[str, Sequence], workdir: Any) -> pd.DataFrame:
+    frame = keep(frame, where)
     frame = frame[[values == tuple(map(key, spec.only.values())) for values in columns_of(frame, spec.only)]]
     if frame.empty and spec.only:
         raise UserError(f"table {spec.title!r}: no cell of {workdir} has {pairs(spec.only)}")

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from experiments.labels import say
+from experiments.records import ABSENT
 from experiments.tables.arms import BAD, Arm, Report
 
 NOT_PLANNED = "–"
@@ -16,8 +17,8 @@ class Face:
 
     `trouble` counts seeds that went bad or are missing (`1/2 stuck`); `number` and `spread` are the mean and the half
     width of its interval, of the survivors alone when `survivors`; `verdict` compares with the baseline; `nuisance` is
-    the best value of the nuisance fields, a star at the edge of the grid; `theory` is what was expected. `quoted` is a
-    published text, and then there is nothing else.
+    the best value of the nuisance fields, a star at the edge of the grid; `theory` is what was expected. `cells` are
+    those that the number is made of. `quoted` is a published text, and then there is nothing else.
     """
 
     trouble: str = ""
@@ -28,6 +29,7 @@ class Face:
     nuisance: str = ""
     theory: str = ""
     quoted: str = ""
+    cells: tuple[str, ...] = ()
 
     @property
     def estimate(self) -> str:
@@ -50,16 +52,17 @@ def face(arm: Arm | None, report: Report, theory: str = "") -> Face:
     if arm is None:
         return Face(trouble=NOT_PLANNED, theory=theory)
     shown, bad = arm.estimate, [f"{arm.counts[status]}/{arm.planned} {status}" for status in BAD if arm.counts[status]]
-    missing = [f"missing {arm.counts['missing']}/{arm.planned}"] if arm.counts["missing"] else []
+    absent = [f"{status} {arm.counts[status]}/{arm.planned}" for status in ABSENT if arm.counts[status]]
     digits = arm.described.format
     return Face(
-        trouble=", ".join(bad + missing),
+        trouble=", ".join(bad + absent),
         number=signed(format(shown.mean, digits)) if shown.n else "",
         spread="" if math.isnan(shown.half_width) else format(shown.half_width, digits),
         survivors=bool(bad and shown.n),
         verdict=arm.comparison.verdict if arm.comparison else "",
         nuisance=nuisance(arm, report),
         theory=theory,
+        cells=tuple(cell for trial in arm.trials.values() for cell in trial.cells),
     )
 
 
@@ -70,7 +73,7 @@ def signed(number: str) -> str:
 
 def nuisance(arm: Arm, report: Report) -> str:
     """`3e-3*`: the value an arm is judged at; `all` when every value went bad; nothing when no arm was tuned."""
-    if not report.tuned or arm.counts["missing"] == arm.planned:
+    if not report.tuned or arm.absent == arm.planned:
         return ""
     if report.spec.columns_of and arm.place.column[0] != report.spec.columns_of[0].heading:
         return ""  # chosen once for the row

@@ -5,11 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from experiments.labels import short_names
+from experiments.records import DAMAGED, MISSING
 from experiments.tables.arms import Arm, Report
 from experiments.tables.comparisons import baseline_of
 from experiments.tables.trials import columns_of
 
 USEFUL_SEEDS = 5
+NAMED = 4  # damaged cells that are named
+ABSENT = {
+    MISSING: "best values and verdicts may still change",
+    DAMAGED: "they count as missing; experiments.check says what is wrong",
+}
 SAME_SIZE = 0.02  # arms whose parameters differ by less count as equally large
 
 
@@ -45,9 +51,11 @@ def _seeds(report: Report) -> Iterator[str]:
 
 
 def _missing(report: Report) -> Iterator[str]:
-    missing = int((report.frame.status == "missing").sum())
-    if missing:
-        yield f"{missing} of {len(report.frame)} cells are missing: best values and verdicts may still change"
+    for status, mend in ABSENT.items():
+        cells = report.frame.index[report.frame.status == status]
+        if len(cells):
+            named = "" if status == MISSING else f" ({', '.join(cells[:NAMED])}{', ...' * (len(cells) > NAMED)})"
+            yield f"{len(cells)} of {len(report.frame)} cells are {status}{named}: {mend}"
 
 
 def _together(report: Report) -> Iterator[str]:

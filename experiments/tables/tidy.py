@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.labels import say
+from experiments.records import ABSENT
 from experiments.statistics import wilson
 from experiments.tables.arms import BAD, Arm, Report
 from experiments.tables.faces import title
@@ -15,8 +16,8 @@ def tidy(report: Report) -> pd.DataFrame:
 
     Columns: the fields of split, rows and columns; column (its heading, where columns are quantities); metric, mean,
     sd, low, high (95 % t interval), n; best.<nuisance>, edge.<nuisance>; planned, done, stuck, diverged, failed,
-    no_number, missing, bad_low, bad_high (95 % Wilson interval of the share of bad seeds); baseline, difference,
-    difference_low, difference_high, pairs, p, p_holm, verdict; cells.
+    no_number, missing, damaged, bad_low, bad_high (95 % Wilson interval of the share of bad seeds); baseline,
+    difference, difference_low, difference_high, pairs, p, p_holm, verdict; cells.
     """
     return pd.DataFrame([_line(arm, report) for arm in report.arms.values()])
 
@@ -34,7 +35,7 @@ def _line(arm: Arm, report: Report) -> dict[str, Any]:
     spec, shown, counts = report.spec, arm.estimate, arm.counts
     columns = ("column",) if spec.columns_of else spec.columns
     fields, place = (*spec.split, *spec.rows, *columns), (*arm.place.split, *arm.place.row, *arm.place.column)
-    low, high = wilson(arm.bad, arm.planned - counts["missing"])
+    low, high = wilson(arm.bad, arm.planned - arm.absent)
     return {
         **{name: say(v) if v is None or isinstance(v, tuple) else v for name, v in zip(fields, place, strict=True)},
         **{
@@ -47,7 +48,7 @@ def _line(arm: Arm, report: Report) -> dict[str, Any]:
         },
         **{f"best.{name}": value for name, value in zip(spec.nuisance, arm.choice.value, strict=True)},
         **{f"edge.{name}": edge for name, edge in zip(spec.nuisance, arm.choice.edge, strict=True)},
-        **{"planned": arm.planned, **{s.replace(" ", "_"): counts[s] for s in ("done", *BAD, "missing")}},
+        **{"planned": arm.planned, **{s.replace(" ", "_"): counts[s] for s in ("done", *BAD, *ABSENT)}},
         **{"bad_low": low, "bad_high": high},
         **_compared(arm),
         "cells": ";".join(cell for trial in arm.trials.values() for cell in trial.cells),

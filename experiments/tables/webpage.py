@@ -14,32 +14,37 @@ LONG = 20  # characters of a column's name from which it may be broken
 
 
 def webpage(*reports: Report) -> str:
-    """One HTML document with a section per table, its caption as a definition list."""
-    own, shared = captions(reports)
-    sections = [_section(title(report), report, lines) for report, lines in zip(reports, own, strict=True)]
-    both = f"<section><h2>All tables</h2>{_list(shared)}</section>" if shared else ""
+    """One HTML document of the tables."""
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{_escape(reports[0].manifest['name'])}</title>",
             f"<style>{STYLE}</style></head><body>",
-            *sections,
-            f"{both}</body></html>",
+            sections(*reports),
+            "</body></html>",
             "",
         ]
     )
+
+
+def sections(*reports: Report, linked: bool = False) -> str:
+    """A section per table, its caption as a definition list; with `linked` each number is a button with its cells."""
+    own, shared = captions(reports)
+    each = [_section(title(report), report, lines, linked) for report, lines in zip(reports, own, strict=True)]
+    both = f"<section><h2>All tables</h2>{_list(shared)}</section>" if shared else ""
+    return "\n".join([*each, both])
 
 
 def _escape(text: str) -> str:
     return html.escape(line(text))
 
 
-def _section(heading: str, report: Report, lines: list[tuple[str, str]]) -> str:
+def _section(heading: str, report: Report, lines: list[tuple[str, str]], linked: bool) -> str:
     tables = []
     for grid in grids(report):
         tables += [f"<h3>{_escape(grid.heading)}</h3>"] if grid.heading else []
-        tables.append(f'<div class="wide"><table>{_head(grid)}{"".join(_bodies(grid))}</table></div>')
+        tables.append(f'<div class="wide"><table>{_head(grid)}{"".join(_bodies(grid, linked))}</table></div>')
     return "\n".join([f"<section><h2>{_escape(heading)}</h2>", *tables, f"{_list(lines)}</section>"])
 
 
@@ -62,25 +67,36 @@ def _class(*names: str) -> str:
     return f' class="{" ".join(filter(None, names))}"' if any(names) else ""
 
 
-def _bodies(grid: Grid) -> Iterator[str]:
+def _bodies(grid: Grid, linked: bool) -> Iterator[str]:
     """One tbody per family."""
     width = len(grid.row_names) + len(grid.column_names)
     for family, rows in grid.families:
         heading = f'<tr class="family"><th scope="rowgroup" colspan="{width}">{_escape(family)}</th></tr>'
-        yield f"<tbody>{heading * bool(family)}{''.join(_rows(rows, _edges(grid)))}</tbody>"
+        yield f"<tbody>{heading * bool(family)}{''.join(_rows(rows, grid, linked))}</tbody>"
 
 
-def _rows(rows: list[Row], edges: list[str]) -> Iterator[str]:
+def _rows(rows: list[Row], grid: Grid, linked: bool) -> Iterator[str]:
     """Rows of one family; a first label that several rows have stands beside all of them."""
+    edges = _edges(grid)
     for i, row in enumerate(rows):
         same = [other for other in rows[i:] if other.labels[0] == row.labels[0]]
         begins = not i or rows[i - 1].labels[0] != row.labels[0]
         span = f' rowspan="{len(same)}"' if len(same) > 1 else ""
         first = [f'<th scope="row"{span}>{_escape(row.labels[0])}</th>'] if begins else []
         rest = [f'<th scope="row">{_escape(label)}</th>' for label in row.labels[1:]]
-        cells = [f"<td{_class(edge)}>{_cell(face)}</td>" for face, edge in zip(row.faces, edges, strict=True)]
+        names = (", ".join(filter(None, (*row.labels, column))) for column in grid.column_names)
+        faces = [_linked(face, name) if linked else _cell(face) for face, name in zip(row.faces, names, strict=True)]
+        cells = [f"<td{_class(edge)}>{face}</td>" for face, edge in zip(faces, edges, strict=True)]
         opening = _class("first" * (begins and len(row.labels) > 1))
         yield f"<tr{opening}>{''.join([*first, *rest, *cells])}</tr>"
+
+
+def _linked(face: Face, name: str) -> str:
+    """What a place says as a button that knows its cells and its name, where it has cells."""
+    if not face.cells:
+        return _cell(face)
+    cells = _escape(" ".join(face.cells))
+    return f'<button type="button" data-cells="{cells}" data-why="{_escape(name)}">{_cell(face)}</button>'
 
 
 def _cell(face: Face) -> str:

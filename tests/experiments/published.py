@@ -66,5 +66,5 @@ def write(workdir, tables=(MAIN, SAME, UPDATES), **arguments):
         layers = config["model"]["num_layers"]
         value = layers ** POWER[config["model"]["wiring"]] * np.exp(0.01 * config["seed"]["init"] * np.log(layers))
         columns = {"quantity": ["update_sgd"], "index": [0], "head": [0], "value": [value]}
-        records.write_parquet(records.cell_dir(workdir, cell) / "probes.parquet", columns)
+        synthetic.add_probes(workdir, cell, columns)
     return manifest

@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments import records
 from experiments.table_spec import Table
+from flax_tx.config import name_of
 from flax_tx.schema import Config
 
 UNIGRAM, BIGRAM, FLOOR = 3.04, 2.41, 1.30
@@ -95,7 +96,7 @@ def write(
     cells = {}
     for values in product:
         overrides = dict(zip(axes, (*values, values[-1]), strict=True)) | {"train.steps": steps}
-        cells[hashlib.sha256(json.dumps(overrides).encode()).hexdigest()[:12]] = overrides
+        cells[name_of(config_of(overrides))] = overrides
     programs = {}
     for cell, overrides in cells.items():
         group = [overrides["model.wiring"], overrides["model.norm.kind"], overrides["model.num_layers"]]
@@ -107,6 +108,7 @@ def write(
         "axes": axes,
         "cells": list(cells),
         "programs": programs,
+        "points": cells,
         "table": table.to_json(),
         "data": {
             "kjv|lm|64": {
@@ -172,3 +174,12 @@ def write_cell(workdir, cell, overrides, end, steps):
             "seconds": 12.0,
         },
     )
+
+
+def add_probes(workdir, cell, columns):
+    """Gives a cell with a result probes, or other ones."""
+    folder = records.cell_dir(workdir, cell)
+    records.write_parquet(folder / "probes.parquet", columns)
+    status = records.read_json(folder / "status.json")
+    status["files"]["probes.parquet"] = hashlib.sha256((folder / "probes.parquet").read_bytes()).hexdigest()
+    records.write_json(folder / "status.json", status)

@@ -120,3 +120,21 @@ def test_an_error_in_one_cell_leaves_its_neighbours_alone(prepared, monkeypatch)
     assert "a bug in one cell" in frame.reason[broken]
     assert "Traceback" in (records.cell_dir(workdir, broken) / "error.txt").read_text()
     assert set(frame.drop(broken).status) <= {"done", "stuck"}
+
+
+def test_who_lost_the_lease_on_a_program_writes_nothing(prepared, tmp_path):
+    workdir, made = prepared()
+    cells = next(iter(made.programs.values()))
+    events = list(engine.run_cells(workdir, cells, lease=str(tmp_path / "taken over")))
+    assert [event["event"] for event in events] == ["compiled"]
+    assert not records.finished(workdir, cells)
+
+
+def test_a_lease_that_is_lost_on_the_way_ends_the_work_before_the_next_result(prepared, tmp_path):
+    workdir, made = prepared()
+    cells, lease = next(iter(made.programs.values())), tmp_path / "lease"
+    lease.touch()
+    for event in engine.run_cells(workdir, cells, lease=str(lease)):
+        if event["event"] == "cell":
+            lease.unlink()
+    assert records.finished(workdir, cells) == {cells[0]}

@@ -32,13 +32,15 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "depth"
     synthetic.write(folder, norms=("layernorm", "rmsnorm"), depths=(6, 24), rates=(3e-3,), steps=30)
     for cell in records.finished(folder, records.sweep(folder)["cells"]):
-        if (path := records.cell_dir(folder, cell) / "metrics.parquet").is_file():
-            curves = pd.read_parquet(path)
+        curves, layers = (records.read_table(folder, cell, f"{name}.parquet") for name in ("metrics", "layers"))
+        if curves is not None:
             curves.loc[3, "grad_norm"] = np.inf
-            columns = {name: curves[name].astype(np.float32 if name != "step" else np.int32) for name in curves}
-            records.write_parquet(path, columns)
             found = {"quantity": ["loss", "entropy", "entropy"], "index": [0, 4, 4], "head": [0, 1, 2]}
-            records.write_parquet(path.with_name("probes.parquet"), found | {"value": [0.1, np.nan, 3e-9]})
+            probes, kinds = found | {"value": [0.1, np.nan, 3e-9]}, records.COLUMNS["metrics.parquet"]
+            status = {name: records.status_of(folder, cell)[name] for name in ("status", "step", "reason", "finished")}
+            summary = records.read_json(records.cell_dir(folder, cell) / "summary.json")
+            metrics = {name: curves[name].astype(kind) for name, kind in kinds.items()}
+            records.write_result(folder, cell, metrics, layers, summary, {**status, "seconds": 12.0}, probes=probes)
     return folder
 
 

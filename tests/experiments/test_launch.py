@@ -2,6 +2,9 @@
 
 import functools
 import json
+import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +12,9 @@ import sys
 import psutil
 import pytest
 
-from experiments import launches, records
+from experiments import check, launch, launches, records
+from faults import files
+from flax_tx.errors import UserError
 from tests.experiments import tiny
 
 
@@ -74,8 +79,16 @@ def cells_of(workdir):
     return records.sweep(workdir)["cells"]
 
 
-def start(path, workdir):
-    command = [sys.executable, "-m", "experiments.launch", f"--config={path}", f"--workdir={workdir}", "--lanes=1"]
+def start(path, workdir, *more):
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.launch",
+        f"--config={path}",
+        f"--workdir={workdir}",
+        "--lanes=1",
+        *more,
+    ]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     # a shell has its background jobs, such as a nightly run of these tests, ignore Ctrl-C
     listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
@@ -91,7 +104,7 @@ def wait_for_cell(process):
 
 
 def long_sweep(folder):
-    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", "c.train.steps = 3000"))
+    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", "c.train.steps = 1000"))
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
@@ -133,22 +146,118 @@ def test_a_killed_lane_costs_one_program_which_is_tried_again(tmp_path):
     wait_for_cell(process)
     for lane in psutil.Process(process.pid).children():
         lane.kill()
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0
     assert "retry" in output
     assert "SIGKILL" in output
     assert set(records.load(workdir).status) <= {"done", "stuck"}
 
 
-def test_a_second_launcher_says_who_holds_the_workdir(tmp_path):
+@pytest.mark.parametrize("number, status", [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_termination_or_a_closed_terminal_stops_as_cleanly(tmp_path, number, status):
     path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
     process = start(path, workdir)
     wait_for_cell(process)
-    second = tiny.launch(f"--config={path}", f"--workdir={workdir}")
-    process.kill()
-    process.communicate(timeout=60)
-    assert second.returncode == 2
-    assert f"held by process {process.pid}" in second.stderr
+    lanes = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "the same command continues" in output
+    assert not errors
+    assert psutil.wait_procs(lanes, timeout=10)[1] == []
+    assert not (tmp_path / "run" / "leases").exists()
+
+
+def test_two_launchers_share_a_workdir_and_no_cell_is_run_twice(finished, tmp_path):
+    path, workdir = tiny.write(tmp_path), str(tmp_path / "run")
+    first, second = start(path, workdir), start(path, workdir)
+    outputs = [process.communicate(timeout=600) for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0]
+    assert [errors for _, errors in outputs] == ["", ""]
+    assert all("[8/8]" in output for output, _ in outputs)
+    both = launches.load(workdir)
+    assert sum(launch["cells_run"] for launch in both) == 8
+    assert [launch["cells_run"] for launch in both] == [4, 4]
+    assert records.load_metrics(workdir).equals(records.load_metrics(finished[1]))
+
+
+def test_one_that_finds_everything_taken_says_by_whom_and_waits(tmp_path):
+    path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
+    first = start(path, workdir)
+    first_pid = first.pid
+    wait_for_cell(first)
+    second = start(path, workdir, "--config.model.wiring=post")
+    for line in second.stdout:
+        if line.startswith("waiting"):
+            break
+    first.communicate(timeout=600)
+    output, errors = second.communicate(timeout=600)
+    assert f"process {first_pid} on " in line and ", since 20" in line
+    assert second.returncode == 0, errors
+    assert re.search(r"\[(\d)/\1\]", output)
+    assert [launch["cells_run"] for launch in launches.load(workdir)] == [8]
+
+
+def test_a_lane_beyond_its_memory_is_said_to_be(tmp_path):
+    done = tiny.launch(f"--config={tiny.write(tmp_path)}", f"--workdir={tmp_path / 'run'}", "--lane_memory=1M")
+    assert done.returncode == 1
+    assert "more than --lane_memory = 1 MB before its first program" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def broken(workdir):
+    """Makes the result of one cell a failure, as an error in it would."""
+    cell = cells_of(workdir)[3]
+    outcome = {
+        "status": "failed",
+        "reason": "a bug in one cell",
+        "seconds": 1.0,
+        "finished": "2026-01-01T00:00:00+00:00",
+    }
+    records.write_result(workdir, cell, None, None, None, outcome, error="Traceback")
+    return cell
+
+
+def test_what_failed_is_run_again_on_request_only_and_alone(finished, tmp_path):
+    path, workdir, _ = finished
+    copy = str(tmp_path / "copy")
+    shutil.copytree(workdir, copy)
+    cell = broken(copy)
+    again = tiny.launch(f"--config={path}", f"--workdir={copy}")
+    assert again.returncode == 1
+    assert "1 failed" in again.stdout and "[1/" not in again.stdout
+    told = subprocess.run(
+        [sys.executable, "-m", "experiments.status", f"--workdir={copy}"], cwd=tiny.ROOT, capture_output=True, text=True
+    )
+    assert "again:" in told.stdout and "--retry=failed" in told.stdout
+    again = tiny.launch(f"--config={path}", f"--workdir={copy}", "--retry=failed")
+    assert again.returncode == 0, again.stderr
+    assert "[1/1]" in again.stdout
+    assert not (records.cell_dir(copy, cell) / "error.txt").exists()
+    assert records.load_metrics(copy).equals(records.load_metrics(workdir))
+
+
+def test_halves_of_a_sweep_from_two_machines_merge_by_copying(finished, tmp_path):
+    path, workdir, _ = finished
+    merged = tmp_path / "merged"
+    for wiring in ("post", "pre"):
+        half = tmp_path / wiring
+        done = tiny.launch(f"--config={path}", f"--workdir={half}", f"--config.model.wiring={wiring}")
+        assert done.returncode == 0, done.stderr
+        shutil.copytree(half, merged, dirs_exist_ok=True)
+    before = {name: path.read_bytes() for name, path in results_of(merged).items()}
+    assert len(before) > 8
+    done = tiny.launch(f"--config={path}", f"--workdir={merged}")
+    assert done.returncode == 0, done.stderr
+    assert "8, of which 8 have a result" in done.stdout
+    assert before == {name: path.read_bytes() for name, path in results_of(merged).items()}
+    assert len(records.sweep(merged)["cells"]) == 8
+    assert records.load_metrics(str(merged)).equals(records.load_metrics(workdir))
+    assert len(launches.load(merged)) == 2
+
+
+def results_of(workdir):
+    return {str(path.relative_to(workdir)): path for path in workdir.glob("cells/*/*")}
 
 
 WRONG = {
@@ -167,6 +276,8 @@ WRONG = {
     "an unknown flag": (["--lane=2"], "did you mean --lanes?"),
     "a size of a file without sizes": (["--size=quick"], "has no SIZES; leave --size out"),
     "an unknown executor": (["--executor=loca"], "did you mean local?"),
+    "a status that none has": (["--retry=faild"], "did you mean failed?"),
+    "memory that is none": (["--lane_memory=lots"], "expected bytes, such as 500M or 4G"),
     "two mistakes at once": (["--config.model.widht=1", "--config.optim.nmae=sgd"], "did you mean optim.name?"),
 }
 
@@ -226,3 +337,49 @@ def test_sweep_json_says_where_the_numbers_come_from(finished):
     assert manifest["provenance"]["versions"]["jax"]
     assert manifest["data"]["markov1"]["fingerprint"]
     assert manifest["command"].startswith("python -m experiments.launch ")
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "status.json", "config.json"])
+def test_a_damaged_cell_is_named_and_trained_again_when_asked(finished, tmp_path, name):
+    path, workdir, _ = finished
+    copied = tmp_path / "run"
+    shutil.copytree(workdir, copied)
+    cell, before = cells_of(workdir)[3], records.load_metrics(workdir)
+    content = (records.cell_dir(copied, cell) / name).read_bytes()
+    (records.cell_dir(copied, cell) / name).write_bytes(content[:-7])
+    plain = tiny.launch(f"--config={path}", f"--workdir={copied}")
+    if name == "config.json":  # which the launch knows
+        assert plain.returncode == 0 and records.read_config(copied, cell) == records.read_config(workdir, cell)
+        return
+    assert plain.returncode == 1 and "[1/" not in plain.stdout and "1 damaged" in plain.stdout
+    assert f"{cell}/{name}:damaged" in "".join(plain.stdout.split())
+    again = tiny.launch(f"--config={path}", f"--workdir={copied}", "--retry=damaged")
+    assert again.returncode == 0 and "[1/1]" in again.stdout
+    assert records.load_metrics(copied).equals(before)
+
+
+@pytest.mark.parametrize("name", ["cells", "cells/0123", "launches", "logs"])
+def test_a_workdir_that_leads_elsewhere_is_refused(tmp_path, name):
+    (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{name} is a link"):
+        launch.check_workdir(str(tmp_path / "run"))
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    launch.check_workdir(str(tmp_path / "link"))  # where the whole lies is the user's choice
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_name_that_no_file_can_have_is_a_line():
+    with pytest.raises(UserError, match=r"cannot write in .*File name too long"):
+        launch.check_workdir("x" * 300)
+
+
+def test_a_full_disk_is_a_line_and_the_same_command_continues(tmp_path):
+    path, workdir = tiny.write(tmp_path), tmp_path / "run"
+    environment = os.environ | {"PYTHONPATH": str(tiny.ROOT / "faults" / "injected"), "FAULT_FULL": "0.1"}
+    for _ in range(6):  # each is cut off at another write
+        full = tiny.launch(f"--config={path}", f"--workdir={workdir}", "--lanes=1", env=environment)
+        assert files.unexplained(full.returncode, full.stderr) == []
+    assert tiny.launch(f"--config={path}", f"--workdir={workdir}").returncode == 0
+    assert list(check.check(workdir)) == []

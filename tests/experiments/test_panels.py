@@ -45,7 +45,7 @@ def workdir(tmp_path_factory):
         values = [number(row[WIRING], row[DEPTH], row["seed.init"], i) for _, i in names]
         quantity, index = zip(*names, strict=True)
         columns = {"quantity": quantity, "index": index, "head": [0] * len(names), "value": values}
-        records.write_parquet(records.cell_dir(folder, cell) / "probes.parquet", columns)
+        synthetic.add_probes(folder, cell, columns)
     return folder
 
 
@@ -131,7 +131,7 @@ def test_a_heat_map_says_numbers_and_what_went_bad(workdir):
     page = panels.draw(heats, drawn)
     texts = [{text.get_text() for text in ax.texts} for ax in page.axes]
     assert "1/3\ndiverged" in texts[0]
-    assert "stuck" in texts[1]
+    assert "3/3\nstuck" in texts[1]
     assert squares.limits(drawn, "val_loss")[0] == min(np.nanmin(one.content.mean) for one in drawn)
 
 

@@ -1,13 +1,13 @@
 """What is on disk: whole or absent, readable by anybody, in the order that makes a result a result."""
 
 import json
-import os
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import records
+from experiments import files, records
 from flax_tx.errors import UserError
 from tests.experiments import synthetic
 
@@ -17,52 +17,6 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "depth"
     synthetic.write(folder)
     return folder
-
-
-def test_json_has_a_schema_and_no_nan(tmp_path):
-    path = tmp_path / "new" / "a.json"
-    records.write_json(path, {"x": [np.float32("nan"), np.inf, 1.5], "n": np.int64(3), "t": (1, 2), "é": np.arange(2)})
-    text = path.read_text(encoding="utf-8")
-    assert json.loads(text, parse_constant=pytest.fail) == {
-        **{"schema": records.SCHEMA, "x": [None, None, 1.5], "n": 3, "t": [1, 2], "é": [0, 1]}
-    }
-    assert records.read_json(path)["é"] == [0, 1] and "é" in text
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    records.write_json(path, {"x": 1})
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError, match="disk full"):
-            records.write_json(path, {"x": 2})
-    assert records.read_json(path)["x"] == 1
-    assert os.listdir(tmp_path) == ["a.json"]  # noqa: PTH208
-
-
-def test_files_are_readable_by_the_group_as_the_umask_says(tmp_path):
-    before = os.umask(0o027)
-    try:
-        records.write_json(tmp_path / "a.json", {})
-    finally:
-        os.umask(before)
-    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o640
-
-
-@pytest.mark.parametrize("content", [b'{"schema": 1, "x"', b"\xff\xfe", b"[1]", b'{"schema": 99}'])
-def test_a_torn_or_foreign_file_is_one_line_that_names_it(tmp_path, content):
-    (tmp_path / "status.json").write_bytes(content)
-    with pytest.raises(UserError) as error:
-        records.read_json(tmp_path / "status.json")
-    assert len(error.value.problems) == 1 and "status.json" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_parquet_keeps_what_is_not_finite(tmp_path):
-    columns = {"step": np.arange(3), "train_loss": np.array([1.0, np.nan, np.inf], np.float32)}
-    records.write_parquet(tmp_path / "m.parquet", columns)
-    read = pd.read_parquet(tmp_path / "m.parquet")
-    np.testing.assert_array_equal(read.train_loss.to_numpy(), columns["train_loss"])
-    assert read.train_loss.dtype == np.float32
 
 
 def test_status_is_written_last_and_an_old_one_goes_first(tmp_path, monkeypatch):
@@ -160,3 +114,120 @@ def test_a_wrong_workdir_is_one_line_with_the_nearest_mend(tmp_path, workdir):
         with pytest.raises(UserError) as error:
             records.sweep(wrong)
         assert len(error.value.problems) == 1 and expected in str(error.value)
+
+
+def small(folder, **kwargs):
+    """A sweep of four cells that are done."""
+    arguments = {"wirings": ("pre",), "norms": ("layernorm",), "depths": (6,), "end_of": lambda overrides: "done"}
+    return synthetic.write(folder, **arguments | kwargs)["cells"]
+
+
+def flip(path, place=None):
+    """Changes a bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if place is None else place] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["config.json", "status.json", "summary.json", "metrics.parquet", "layers.parquet"])
+@pytest.mark.parametrize("harm", ["flip", "truncate", "remove"])
+def test_a_damaged_file_is_named_and_the_rest_stays_readable(tmp_path, name, harm):
+    cells = small(tmp_path)
+    before, path = records.load(tmp_path), records.cell_dir(tmp_path, cells[1]) / name
+    {"flip": flip, "truncate": lambda path: path.write_bytes(b""), "remove": lambda path: path.unlink()}[harm](path)
+    frame = records.load(tmp_path)
+    gone = (name, harm) == ("status.json", "remove")  # then there is no result at all
+    assert frame.status.to_dict() == dict.fromkeys(cells, "done") | {cells[1]: "missing" if gone else "damaged"}
+    assert gone or str(path) in frame.reason[cells[1]]
+    fields = [column for column in before if "." in column]
+    pd.testing.assert_frame_equal(frame[fields], before[fields])  # also of a config that is lost
+    others = [cell for cell in cells if cell != cells[1]]
+    assert frame.val_loss[others].equals(before.val_loss[others]) and np.isnan(frame.val_loss[cells[1]])
+    assert records.damaged(tmp_path, cells).keys() == ({cells[1]} if not gone and name != "config.json" else set())
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "layers.parquet", "summary.json"])
+def test_curves_of_a_damaged_cell_are_left_out_and_said(tmp_path, caplog, name):
+    cells = small(tmp_path)
+    flip(records.cell_dir(tmp_path, cells[1]) / name)
+    assert set(records.load_metrics(tmp_path).cell) == set(cells) - {cells[1]}
+    assert f"{cells[1]}/{name}: damaged" in caplog.text and "--retry=damaged" in caplog.text
+
+
+def test_a_file_that_the_result_does_not_name_is_not_read(tmp_path):
+    cells = small(tmp_path)
+    columns = {"quantity": ["loss"], "index": [0], "head": [0], "value": [1.0]}
+    records.write_parquet(records.cell_dir(tmp_path, cells[0]) / "probes.parquet", columns)
+    assert records.load_probes(tmp_path).empty
+    synthetic.add_probes(tmp_path, cells[0], columns)
+    assert len(records.load_probes(tmp_path)) == 1
+
+
+def test_half_of_a_copy_over_another_result_is_not_believed(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    cells = small(one)
+    small(two, steps=60, end_of=lambda overrides: "stuck")
+    name = "metrics.parquet"
+    shutil.copy(records.cell_dir(two, cells[0]) / name, records.cell_dir(one, cells[0]) / name)
+    assert records.load(one).status[cells[0]] == "damaged"
+
+
+def as_schema_1(folder):
+    """Makes of every file what the first version would have written."""
+    for path in folder.rglob("*.json"):
+        content = records.read_json(path) | {"schema": 1}
+        content.pop("files", None)
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def test_records_of_the_first_schema_stay_readable(tmp_path):
+    cells = small(tmp_path)
+    before = records.load(tmp_path), records.load_metrics(tmp_path)
+    as_schema_1(tmp_path)
+    assert records.load(tmp_path).equals(before[0]) and records.load_metrics(tmp_path).equals(before[1])
+    path = records.cell_dir(tmp_path, cells[0]) / "config.json"
+    path.write_text(path.read_text().replace('"num_layers": 6', '"num_layers": 7'))
+    assert records.load(tmp_path).status[cells[0]] == "damaged"  # the id is a hash of the config
+
+
+FOREIGN = {
+    "sweep.json": [("name", None), ("axes", []), ("cells", {}), ("cells", ["../../etc"]), ("cells", ["a\0b"]),
+                   ("programs", {"p": ["/etc"]}), ("programs", []), ("data", {"kjv": []}), ("provenance", {}),
+                   ("table", 3), ("claims", {}), ("arms", {"../x": "a"}), ("points", {"c": 1}), ("question", 1)],
+    "status.json": [("status", "ok"), ("step", "7"), ("seconds", "long"), ("reason", 3), ("files", [])],
+    "summary.json": [("val_loss", "low"), ("params", []), ("device", 3), ("val_loss", True)],
+    "config.json": [("id", 3), ("config", [])],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "change"), [(name, one) for name, many in FOREIGN.items() for one in many])
+def test_a_record_of_another_structure_is_a_line(tmp_path, name, change):
+    cell = small(tmp_path)[0]
+    path = tmp_path / name if name == "sweep.json" else records.cell_dir(tmp_path, cell) / name
+    content = records.read_json(path) | dict([change])
+    written = files.json_bytes(content)
+    path.write_bytes(written)
+    if name == "summary.json":  # and its status proves it
+        status = records.read_json(path.with_name("status.json"))
+        status["files"][name] = files.digest(written)
+        records.write_json(path.with_name("status.json"), status)
+    if name == "sweep.json":
+        with pytest.raises(records.RecordError, match=r"sweep\.json: .*expected|is absent"):
+            records.load(tmp_path)
+    else:
+        frame = records.load(tmp_path)
+        assert frame.status[cell] == "damaged" and str(path) in frame.reason[cell]
+
+
+@pytest.mark.parametrize("cell", ["../x", "/etc", "a/b", "..", "", "a\0", "-x", "x" * 65, "ü", "a\n"])
+def test_what_is_no_id_leads_nowhere(tmp_path, cell):
+    for reach in (records.cell_dir, records.status_of, records.read_config):
+        with pytest.raises(UserError, match="expected an id"):
+            reach(tmp_path, cell)
+
+
+def test_a_vanished_workdir_is_a_line_and_is_not_made_again(tmp_path):
+    status = {"status": "done", "finished": "now", "seconds": 1.0}
+    with pytest.raises(FileNotFoundError, match="gone"):
+        records.write_result(tmp_path / "gone", "c", None, None, None, status)
+    assert not list(tmp_path.iterdir())

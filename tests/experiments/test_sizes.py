@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments import figure_spec, launch, plan, records, sweep_file
+from experiments import figure_spec, launch, plan, records, running, sweep_file
 from experiments.figure_spec import Figure, Panel
 from flax_tx.errors import UserError
 from tests.experiments import tiny
@@ -49,7 +49,7 @@ def launched(folder, text, *arguments):
 def finished_run(folder, text, size=None):
     """A workdir in which all cells of a sweep have a result."""
     todo = made(folder, text, size)
-    launch.prepare(todo, str(folder / "run"), "first", set())
+    running.prepare(todo, str(folder / "run"), "first", set())
     finish(folder / "run", todo.cells)
 
 

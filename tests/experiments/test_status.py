@@ -48,3 +48,15 @@ def test_a_finished_sweep_leads_to_its_table_and_a_new_one_names_a_few_of_its_ce
 def test_a_folder_without_a_sweep_is_one_line(tmp_path):
     with pytest.raises(UserError, match="expected a folder with sweep"):
         status.main([f"--workdir={tmp_path}"])
+
+
+def test_a_damaged_cell_is_named_with_its_file_and_the_command_that_trains_it_again(tmp_path, capsys):
+    manifest = synthetic.write(tmp_path, wirings=("pre",), norms=("layernorm",), depths=(6,))
+    path = records.cell_dir(tmp_path, manifest["cells"][1]) / "metrics.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    status.main([f"--workdir={tmp_path}"])
+    text = capsys.readouterr().out
+    assert "3 of 4 cells have a result (3 done, 0 stuck, 0 diverged, 0 failed, 1 damaged, 0 missing)" in text
+    (line,) = [line for line in text.splitlines() if f"  {manifest['cells'][1]}  " in line]
+    assert str(path) in line and "not the bytes that were written" in line
+    assert f"again:    {manifest['command']} --retry=damaged" in text

@@ -279,3 +279,22 @@ def test_the_command_exits_2_with_one_line_and_needs_no_jax(tmp_path):
     command = [sys.executable, "-m", "experiments.table", f"--workdir={tmp_path}"]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 2 and made.stdout == "" and len(made.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["metrics.parquet", "config.json"])
+def test_a_damaged_cell_counts_as_missing_and_says_so(tmp_path, name):
+    with_losses(tmp_path, lambda wiring, rate, seed: 1.5 + 1000 * rate + noise(seed))
+    before = arm_of(assemble(tmp_path), "pre")
+    cell = before.trials[0, 0].cell
+    records.write_bytes(records.cell_dir(tmp_path, cell) / name, b"PAR1")
+    if name == "metrics.parquet":  # which the result has to name
+        status = records.read_json(records.cell_dir(tmp_path, cell) / "status.json")
+        records.write_json(records.cell_dir(tmp_path, cell) / "status.json", status | {"files": {name: "0" * 64}})
+    report = assemble(tmp_path)
+    after = arm_of(report, "pre")
+    assert after.trials.keys() == before.trials.keys() and after.counts == {"done": 4, "damaged": 1}
+    assert after.values == {seed: value for seed, value in before.values.items() if seed != (0, 0)}
+    text = table.render(tmp_path, "md")
+    assert "damaged 1/5" in text and f"1 of 30 cells are damaged ({cell})" in text
+    (line,) = [line for line in csv.DictReader(io.StringIO(table.render(tmp_path, "csv"))) if cell in line["cells"]]
+    assert (line["done"], line["missing"], line["damaged"]) == ("4", "0", "1")

@@ -20,7 +20,7 @@ GOOD = Panel("val_loss")
         (Figure("panels"), "x.panels = 'panels': expected a tuple of Panel"),
         (Figure((GOOD,), columns=True), "x.columns = True: expected int"),
         (Figure((GOOD, Panel(3))), "x.panels[1].y = 3: expected str"),
-        (Figure((GOOD,), labels=["a"]), "x.labels = ['a']: expected a dict"),
+        (Figure((GOOD,), labels=["a"]), "x.labels = ['a']: expected a dict of str"),
         (Table(("arm",), baseline="pre"), "x.baseline = 'pre': expected a dict or None"),
         (Table(("arm",), columns_of=(Column("val_loss", at="pre"),)), "x.columns_of[0].at = 'pre': expected a dict"),
         (Table(("arm",), paper=Paper("t", 5, (), {})), "x.paper.source = 5: expected str"),

@@ -4,8 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from experiments import launch as launcher
-from experiments import plan, sweep_file
+from experiments import plan, running, sweep_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,11 +60,11 @@ def write(folder, text=SWEEP, name="tiny.py"):
 def prepare(folder, text=SWEEP, overrides=()):
     """(workdir, plan) of a sweep text, ready for run_program."""
     made = plan.make(sweep_file.read(write(folder, text)), sweep_file.parse(list(overrides)))
-    launcher.prepare(made, str(Path(folder) / "run"), "launch", set())
+    running.prepare(made, str(Path(folder) / "run"), "launch", set())
     return str(Path(folder) / "run"), made
 
 
 def launch(*arguments, **kwargs):
     """The launcher in a process of its own, as a user runs it."""
     command = [sys.executable, "-m", "experiments.launch", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, **kwargs)

@@ -1,0 +1,21 @@
+"""How a launch runs its programs: nothing here decides a number."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What executors and lanes are told.
+
+    `lanes`: worker processes; 0: one per core. `lane_memory`: bytes of memory that a lane may use; 0: any.
+    `checkpoint_seconds`: between two checkpoints of a cell in training; 0: at every chunk; negative: never.
+    `keep_state`: whether the last state of a cell is kept, for a longer one to start from.
+    """
+
+    lanes: int = 0
+    lane_memory: int = 0
+    checkpoint_seconds: float = 60.0
+    keep_state: bool = False
+
+
+USUAL = Settings()
