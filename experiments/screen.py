@@ -1,6 +1,7 @@
 """What commands write to a terminal: nothing in it is taken for markup or obeyed, whoever named it."""
 
 import sys
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
@@ -10,7 +11,10 @@ from experiments.visible import lines
 
 
 class Screen(Console):
-    """A console that writes no control character but those of its own styles."""
+    """A console that writes no control character but those of its own styles, and takes no text for markup or emoji."""
+
+    def __init__(self, **options: Any):
+        super().__init__(**{"markup": False, "emoji": False, **options})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> RenderResult:
         """The segments of a renderable, with nothing hidden in their texts."""

@@ -22,6 +22,7 @@ from experiments.command import Parser, run
 from experiments.metrics import METRICS
 from experiments.screen import Screen, shown, write
 from experiments.tables.markdown import escape_markdown
+from experiments.visible import line
 from flax_tx.errors import UserError, nearest
 
 STYLES = {HOLDS: "bold green", REVERSED: "bold red", INCONCLUSIVE: "yellow", NOT_EXERCISED: "dim"}
@@ -82,7 +83,7 @@ def details(verdict: Verdict) -> Iterator[tuple[str, str, str]]:
             yield label, f"{finding.word}: {finding.rule}{measured}", finding.word
             yield from (("why", reason, "") for reason in finding.reasons)
             yield from (("best", chosen, "") for chosen in finding.chosen)
-    yield from (("doubt", line, "") for line in verdict.lint)
+    yield from (("doubt", text, "") for text in verdict.lint)
     yield from (("caveat", text, "") for text in (verdict.claim.caveat,) if text)
 
 
@@ -95,12 +96,12 @@ def draw(found: Sequence[Verdict]) -> RenderableType:
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for verdict in found:
-        row = dict(zip(HEADER, cells(verdict), strict=True))
+        row = dict(zip(HEADER, map(line, cells(verdict)), strict=True))
         row["effect"] = f"{row['effect']}\n{row.pop('of')}".strip()
         table.add_row(*(shown(text, style=STYLES.get(text, "")) for text in row.values()))
-        lines.add_row(shown(verdict.claim.id, style="bold"), shown(verdict.word, style=STYLES[verdict.word]))
+        lines.add_row(shown(line(verdict.claim.id), style="bold"), shown(verdict.word, style=STYLES[verdict.word]))
         for label, text, word in details(verdict):
-            lines.add_row(shown(f"  {label}", style="dim"), shown(text, style="" if word else "dim"))
+            lines.add_row(shown(f"  {label}", style="dim"), shown(line(text), style="" if word else "dim"))
     return Group(shown(headline(found), style="bold"), table, lines)
 
 

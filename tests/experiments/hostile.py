@@ -22,6 +22,10 @@ NAMES = {
     "path": "../../etc/passwd\\..\\x:y*?|",
     "format": "{0} %s {name} %(x)s",
     "blank": " \t ",
+    "list": "- item",
+    "ordered": "1. item",
+    "plus": "+ item",
+    "links": "http://x.example www.x.example :+1: :tada: a@b.example #1",
     "number": "1e-3",
 }
 HIDDEN = [chr(code) for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) != "\n"] + [
