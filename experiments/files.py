@@ -156,13 +156,13 @@ def parse_json(path: str | os.PathLike, content: bytes) -> dict:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
-        raise RecordError(f"{path}: damaged ({error}); remove the file, then launch again") from None
+        raise RecordError(f"{path}: damaged ({error})") from None
     if not isinstance(value, dict) or type(value.get("schema")) is not int:
         raise RecordError(f"{path}: expected an object with a schema of {FIRST} to {SCHEMA}; it is no record")
     if not FIRST <= value["schema"] <= SCHEMA and (whole or "seal" not in value):
         raise RecordError(f"{path}: schema {value['schema']}: expected {FIRST} to {SCHEMA}; another version wrote it")
     if not whole and (value["schema"] != FIRST or "seal" in value):
-        raise RecordError(f"{path}: damaged (it was changed after it was written); remove the file, then launch again")
+        raise RecordError(f"{path}: damaged (it was changed after it was written)")
     return {name: item for name, item in value.items() if name != "seal"}
 
 

@@ -182,7 +182,10 @@ def sweep(workdir: str | os.PathLike) -> dict:
     """The content of sweep.json. Raises: UserError, a line for each problem, when the folder is not a sweep's."""
     workdir = Path(workdir)
     if (workdir / "sweep.json").is_file():
-        manifest = read_json(workdir / "sweep.json")
+        try:
+            manifest = read_json(workdir / "sweep.json")
+        except RecordError as error:
+            raise RecordError(f"{error}; remove it, and the same launch writes it again") from None
         if problems := list(shapes.manifest_problems(manifest)):
             raise RecordError(f"{workdir / 'sweep.json'}: {problem}; no version writes that" for problem in problems)
         return manifest

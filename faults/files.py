@@ -1,12 +1,14 @@
 """Disks that fill up, files that are not what was written, and input that nobody meant."""
 
 import contextlib
+import logging
 import random
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from experiments import records
 from faults.arena import PATIENCE, Arena, kept
 from faults.fault import Fault, Tally
 from faults.fuzz import fuzz
@@ -66,6 +68,7 @@ def harm(arena: Arena, rng: random.Random, tries: int) -> Tally:
     At the end half of the cells are harmed at once, and trained again by --retry=damaged.
     """
     workdir = arena.fresh()
+    logging.getLogger(records.__name__).setLevel(logging.ERROR)  # it names every damaged file
     shutil.copytree(arena.reference, workdir)
     sound = Sound(workdir)
     total = Tally(tries=tries, wrong=[wrong for wrong in (sound.try_one(rng) for _ in range(tries)) if wrong])
