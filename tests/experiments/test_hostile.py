@@ -15,7 +15,20 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from experiments import command, launch, plan, progress, publish, records, status, sweep_file, table, verdict, why
+from experiments import (
+    command,
+    launch,
+    plan,
+    progress,
+    publish,
+    records,
+    running,
+    status,
+    sweep_file,
+    table,
+    verdict,
+    why,
+)
 from experiments.claims import Claim, Fails
 from experiments.exports.frames import frames
 from experiments.labels import say
@@ -169,7 +182,7 @@ def test_a_dry_run_and_why_show_the_question_and_the_arms_as_text(evil_plan, tmp
     path, made = evil_plan
     workdir = str(tmp_path / "run")
     text = terminal(launch.main, [f"--config={path}", f"--workdir={workdir}", "--dry_run"])
-    launch.prepare(made, workdir, "launch", set())
+    running.prepare(made, workdir, "launch", set())
     cell = next(iter(made.cells))
     outcome = {"status": "failed", "reason": EVIL, "finished": "2026-11-22T12:00:00+00:00", "seconds": 1.0}
     records.write_result(workdir, cell, None, None, None, outcome)
