@@ -263,7 +263,8 @@ def load_probes(workdir: str | os.PathLike, ids: Iterable[str] | None = None) ->
 
 def recorded(workdir: str | os.PathLike, name: str) -> list[str]:
     """The columns of a Parquet record, of all cells that have a result together."""
-    return [column for column in _load_parquet(workdir, None, name) if column != "cell"]
+    loaded = _load_parquet(workdir, None, name)
+    return [column for column in loaded if column != "cell"] if len(loaded) else []
 
 
 def _load_parquet(workdir: str | os.PathLike, ids: Iterable[str] | None, name: str) -> pd.DataFrame:

@@ -3,7 +3,20 @@
 import dataclasses
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, get_args, get_origin
+
+from flax_tx.errors import UserError
+
+
+@contextmanager
+def declared(what: str) -> Iterator[None]:
+    """Reads what a sweep.json declares. Raises: UserError where it is not of the form that this version writes."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        form = f"{type(error).__name__}: {error}"
+        raise UserError(f"sweep.json: {what} is not of the form that this version writes ({form:.120})") from None
 
 
 def mistyped(value: Any, where: str) -> Iterator[str]:

@@ -178,8 +178,14 @@ def write_cell(workdir, cell, overrides, end, steps):
 
 def add_probes(workdir, cell, columns):
     """Gives a cell with a result probes, or other ones."""
+    put(workdir, cell, "probes.parquet", columns)
+
+
+def put(workdir, cell, name, content):
+    """Gives a cell with a result another file, as if it had ended so: columns of a table, or an object."""
     folder = records.cell_dir(workdir, cell)
-    records.write_parquet(folder / "probes.parquet", columns)
+    write = records.write_parquet if name.endswith(".parquet") else records.write_json
+    write(folder / name, content)
     status = records.read_json(folder / "status.json")
-    status["files"]["probes.parquet"] = hashlib.sha256((folder / "probes.parquet").read_bytes()).hexdigest()
+    status["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     records.write_json(folder / "status.json", status)

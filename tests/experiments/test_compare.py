@@ -96,8 +96,8 @@ def test_a_seed_that_diverges_at_once_has_its_sign_on_the_edge(tmp_path):
     folder = pictured.small(tmp_path / "a", end_of=pictured.ending(_1="diverged"))
     made = plot.make(folder)
     cell = next(cell for cell, row in records.load(folder).iterrows() if row.status == "diverged")
-    path = records.cell_dir(folder, cell) / "metrics.parquet"
-    records.write_parquet(path, {"step": [1], "train_loss": [np.nan], "grad_norm": [1.0], "learning_rate": [1e-3]})
+    columns = {"step": [1], "train_loss": [np.nan], "grad_norm": [1.0], "learning_rate": [1e-3]}
+    synthetic.put(folder, cell, "metrics.parquet", columns)
     made = plot.make(folder)
     (end,) = pictured.by_place(made)["pre", "layernorm", 6].ends
     assert end.value == np.inf and np.isnan(pictured.by_place(made)["pre", "layernorm", 6].mean).all()
@@ -129,7 +129,7 @@ def test_seconds_are_those_of_each_seed(tmp_path):
     folder = pictured.small(tmp_path / "a")
     for i, cell in enumerate(records.sweep(folder)["cells"]):
         path = records.cell_dir(folder, cell) / "summary.json"
-        records.write_json(path, records.read_json(path) | {"train_seconds": 29.0 * (i + 1)})
+        synthetic.put(folder, cell, path.name, records.read_json(path) | {"train_seconds": 29.0 * (i + 1)})
     curve = pictured.by_place(plot.make(folder, x="seconds"))["pre", "layernorm", 6]
     np.testing.assert_allclose(curve.lengths, [1, 2, 3])
     np.testing.assert_allclose(curve.x, 2 * curve.step)
@@ -139,7 +139,7 @@ def test_what_no_cell_can_be_placed_by_is_a_line(tmp_path):
     folder = pictured.small(tmp_path / "a")
     cell = records.sweep(folder)["cells"][0]
     path = records.cell_dir(folder, cell) / "summary.json"
-    records.write_json(path, records.read_json(path) | {"flops_per_step": None})
+    synthetic.put(folder, cell, path.name, records.read_json(path) | {"flops_per_step": None})
     with pytest.raises(UserError, match=f"x 'flops': 1 cells of .* have no flops, such as {cell}"):
         plot.make(folder, x="flops")
 
@@ -168,8 +168,8 @@ def test_a_diagnostic_is_reduced_over_layers(tmp_path, over, reduce):
     for i, cell in enumerate(records.sweep(folder)["cells"]):
         values[cell] = np.random.default_rng(i).lognormal(size=(4, 3))
         columns = {"step": np.repeat(np.arange(1, 5), 3), "layer": np.tile(np.arange(1, 4), 4)}
-        path = records.cell_dir(folder, cell) / "layers.parquet"
-        records.write_parquet(path, columns | {"grad_rms": values[cell].ravel(), "logit_max": values[cell].ravel()})
+        columns |= {"grad_rms": values[cell].ravel(), "logit_max": values[cell].ravel()}
+        synthetic.put(folder, cell, "layers.parquet", columns)
     for curve in plot.make(folder, f"layers/grad_rms{over}").curves:
         np.testing.assert_allclose(curve.seeds, [reduce(values[cell]) for cell in curve.cells])
     assert traces.parse("layers/logit_max", [folder]).over == "max"

@@ -127,7 +127,7 @@ def test_log_axes_are_logarithmic_where_asked_or_where_decades_are_spanned(workd
     exploded = pictured.small(tmp_path / "a")
     cell = records.sweep(exploded)["cells"][0]
     columns = {name: np.full(4, 400.0) for name in ("train_loss", "grad_norm", "learning_rate")}
-    records.write_parquet(records.cell_dir(exploded, cell) / "metrics.parquet", {"step": np.arange(4)} | columns)
+    synthetic.put(exploded, cell, "metrics.parquet", {"step": np.arange(4)} | columns)
     assert plot.make(exploded).log_y
     assert plot.make(workdir, "grad_norm").log_y and not plot.make(workdir, "learning_rate").log_y
 

@@ -10,7 +10,7 @@ from experiments.figures import maps, page, shades
 from experiments.figures.depths import make
 from experiments.statistics import estimate
 from flax_tx.errors import UserError
-from tests.experiments import pictured
+from tests.experiments import pictured, synthetic
 
 STEPS, LAYERS = (10, 20, 30), 5
 PRE, DEEPNORM = ("pre", "layernorm"), ("deepnorm", "layernorm")
@@ -24,7 +24,7 @@ def record(folder, decades=False):
         written[cell] = values * 10.0 ** -np.arange(LAYERS) if decades else values
         columns = {"step": np.repeat(STEPS, LAYERS), "layer": np.tile(np.arange(1, LAYERS + 1), len(STEPS))}
         columns |= {"grad_rms": written[cell].ravel(), "ffn_0.stream_rms": written[cell].ravel() + 1}
-        records.write_parquet(records.cell_dir(folder, cell) / "layers.parquet", columns)
+        synthetic.put(folder, cell, "layers.parquet", columns)
     return written
 
 
@@ -107,7 +107,7 @@ def test_a_layer_that_does_not_have_it_is_left_out(swept, tmp_path):
         frame = records.load_layers(folder, [cell])
         columns = {name: frame[name].to_numpy() for name in frame if name != "cell"}
         columns["grad_rms"] = np.where(frame.layer == 3, np.nan, columns["grad_rms"])
-        records.write_parquet(records.cell_dir(folder, cell) / "layers.parquet", columns)
+        synthetic.put(folder, cell, "layers.parquet", columns)
     arm = arms_of(make(folder, "grad_rms"))[PRE]
     assert arm.layer.tolist() == [1, 2, 4, 5] and np.isfinite(arm.mean).all()
 

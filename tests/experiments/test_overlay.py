@@ -57,10 +57,9 @@ def test_arms_with_equal_cells_are_drawn_once(workdir, tmp_path):
 def test_equal_cells_with_other_numbers_are_drawn_twice_and_said(tmp_path):
     one, two = pictured.small(tmp_path / "one"), pictured.small(tmp_path / "two")
     cell = plot.make(one).curves[0].cells[0]
-    path = records.cell_dir(two, cell) / "metrics.parquet"
     frame = records.load_metrics(two, [cell])
     columns = {name: frame[name].to_numpy() for name in ("step", "train_loss", "grad_norm", "learning_rate")}
-    records.write_parquet(path, columns | {"train_loss": columns["train_loss"] + 0.5})
+    synthetic.put(two, cell, "metrics.parquet", columns | {"train_loss": columns["train_loss"] + 0.5})
     made = plot.make([one, two])
     assert sorted(curve.line.sweeps for curve in made.curves) == [("one",), ("one", "two"), ("two",)]
     assert "6 cells are in both one and two, 1 of them with other numbers" in made.notes
