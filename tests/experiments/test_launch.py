@@ -103,8 +103,8 @@ def wait_for_cell(process):
     raise AssertionError(process.stderr.read())
 
 
-def long_sweep(folder):
-    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", "c.train.steps = 1000"))
+def long_sweep(folder, steps=1000):
+    return tiny.write(folder, tiny.SWEEP.replace("c.train.steps = 12", f"c.train.steps = {steps}"))
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path):
@@ -182,7 +182,7 @@ def test_two_launchers_share_a_workdir_and_no_cell_is_run_twice(finished, tmp_pa
 
 
 def test_one_that_finds_everything_taken_says_by_whom_and_waits(tmp_path):
-    path, workdir = long_sweep(tmp_path), str(tmp_path / "run")
+    path, workdir = long_sweep(tmp_path, 2500), str(tmp_path / "run")  # longer than the second takes to start
     first = start(path, workdir)
     first_pid = first.pid
     wait_for_cell(first)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import compare, records, table
+from experiments import records, table, view
 from experiments.column import Column
 from experiments.statistics import holm
 from experiments.tables.arms import Place, assemble, tables_of
@@ -123,7 +123,7 @@ def test_a_metric_does_not_replace_quantities(workdir):
 def test_loss_curves_are_drawn_of_a_sweep_whose_main_table_shows_quantities(workdir, monkeypatch):
     manifest = records.sweep(workdir) | {"tables": [published.UPDATES.to_json()]}
     monkeypatch.setattr(records, "sweep", lambda workdir: manifest)
-    report = compare.select(workdir, "num_layers=12")
+    (report,) = view.select([workdir], "num_layers=12").reports.values()
     assert len(report.arms) == 4 and all(len(one.trials) == 5 for one in report.arms.values())
 
 
