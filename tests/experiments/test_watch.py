@@ -3,8 +3,10 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -42,7 +44,10 @@ def workdir(tmp_path):
 def served(workdir, *flags):
     """(process, address) of a server of its own."""
     command = [sys.executable, "-m", "experiments.watch", f"--workdir={workdir}", "--port=0", *flags]
-    process = subprocess.Popen(command, cwd=tiny.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a shell has its background jobs, such as a nightly run of these tests, ignore Ctrl-C
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=tiny.ROOT, text=True, preexec_fn=listen, **pipes)
     try:
         yield process, re.search(r"http://\S+", process.stdout.readline())[0]
     finally:
@@ -147,5 +152,5 @@ def test_a_mistake_is_a_line(workdir, flags, expected):
 
 def test_ctrl_c_ends_it_quietly(workdir):
     with served(workdir) as (process, _):
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 130 and process.stderr.read() == ""
