@@ -57,6 +57,9 @@ COLUMNS = {  # of the frames of the Parquet files; layers has one more per diagn
     "layers.parquet": {"step": "int32", "layer": "int32"},
     "probes.parquet": {"quantity": "str", "index": "int32", "head": "int32", "value": "float64"},
 }
+NEEDED = {
+    name: [column for column in COLUMNS[name] if column not in ("grad_norm", "learning_rate")] for name in COLUMNS
+}
 RESULT = ("status.json", "error.txt", "summary.json", *COLUMNS)
 
 
@@ -305,6 +308,6 @@ def parse(path: Path, content: bytes) -> pd.DataFrame | dict | str:
     if path.suffix == ".json":
         return flatten(checked(path, files.parse_json(path, content), shapes.Summary))
     frame = files.parse_parquet(path, content)
-    if absent := [column for column in COLUMNS[path.name] if column not in frame]:
+    if absent := [column for column in NEEDED[path.name] if column not in frame]:
         raise RecordError(f"{path}: damaged (no column {', '.join(absent)})")
     return frame

@@ -38,7 +38,7 @@ class Seen:
     @property
     def milliseconds(self):
         """From the start of loading to the first painted picture of all curves."""
-        return int(self.page.locator("html").get_attribute("data-ready"))
+        return int(self.page.locator("html").get_attribute("data-painted"))
 
     def data(self, name):
         """The columns of a source of Bokeh's, as plain lists; NaN is None."""

@@ -110,7 +110,7 @@ def trained(prepared):
     workdir, made = prepared(sweep(END, "model.wiring", ["pre"]))
     cell, config = next(iter(made.cells.items()))
     compiled, numbers = compile_program(config), values(config)
-    list(engine.run_cell(workdir, cell, config, compiled))
+    list(engine.run_cell(engine.Desk(workdir), cell, config, compiled))
     state, _ = compiled.training.chunk(numbers, compiled.arrays, compiled.training.init(numbers), np.int32(3))
     held_out, count = compiled.training.held_out["validation"]
 

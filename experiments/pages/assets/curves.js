@@ -21,7 +21,7 @@ function drawCurves() {
   const means = state.mean ? groupsOf(lines).map(meanOf) : [];
   const colour = (line) => hue(axis.of[line.cells[0]]);
   const drawn = [
-    ...lines.map((line) => ({ ...line, width: state.mean ? 0.6 : 1.1, alpha: state.mean ? 0.35 : 0.8 })),
+    ...lines.map((line) => ({ ...line, width: state.mean ? 0.6 : 1, alpha: state.mean ? 0.35 : 0.8 })),
     ...means.map((line) => ({ ...line, width: 2.2, alpha: 1 })),
   ];
   fill("lines", {
@@ -87,8 +87,8 @@ function markEnds(lines, colour) {
 // Ranges: all of x; of y what comes after the first tenth, since every run falls from the same height.
 function placeCurves(lines) {
   const plot = model("curves"), log = isLog(), entropies = metric().entropies ? payload.references : [];
-  const late = lines.flatMap((line) => Array.from(line.ys.subarray(Math.floor(line.ys.length / 10))))
-    .filter((y) => Number.isFinite(y) && (!log || y > 0));
+  const tails = lines.map((line) => line.ys.subarray(Math.floor(line.ys.length / 10)));
+  const late = joined(tails).filter((y) => Number.isFinite(y) && (!log || y > 0));
   plot.left[0].axis_label = metric().label;
   plot.below[0].axis_label = payload.x.find((one) => one.name === state.x).label;
   setScale(plot, log);

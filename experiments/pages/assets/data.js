@@ -48,7 +48,13 @@ function smoothed(values, decay) {
   return out;
 }
 
+function joined(arrays) {
+  const at = starts(arrays.map((array) => array.length)), all = new Float32Array(arrays.reduce((sum, a) => sum + a.length, 0));
+  arrays.forEach((array, i) => all.set(array, at[i]));
+  return all;
+}
+
 function quantiles(values, ...shares) {
-  const sorted = Float64Array.from(values).sort();
+  const sorted = Float32Array.from(values).sort();
   return shares.map((q) => sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]);
 }

@@ -52,7 +52,7 @@ function drawProfiles(column) {
   const all = lines.flatMap((line) => line.ys), log = spread(all);
   fill("profiles", {
     xs: lines.map((line) => line.xs), ys: lines.map((line) => line.ys), colour: lines.map(({ i }) => hue(axis.of[i])),
-    dash: lines.map(({ i }) => dash(axis.of[i])), width: lines.map(({ i }) => (i === view.cell ? 3 : 1.1)),
+    dash: lines.map(({ i }) => dash(axis.of[i])), width: lines.map(({ i }) => (i === view.cell ? 3 : 1)),
     alpha: lines.map(({ i }) => (i === view.cell ? 1 : 0.7)), cell: lines.map(({ i }) => cells[i].id),
     text: lines.map(({ i }) => cells[i].words), status: lines.map(({ i }) => cells[i].status),
   });

@@ -4,10 +4,7 @@ const FIGURES = ["curves", "map", "profile"];
 
 function start() {
   buildControls();
-  buildLayers();
-  buildConfigs();
-  element("whole").onchange = drawConfigs;
-  parts.push(look, drawControls, drawCurves, drawCells, drawPicked, drawLayers, drawConfigs);
+  parts.push(look, drawControls, drawCurves, drawCells, drawPicked);
   const dressed = () => FIGURES.forEach((name) => dress(model(name)));
   dressed();
   dark.addEventListener("change", () => {
@@ -23,7 +20,20 @@ function start() {
   addEventListener("beforeprint", () => document.querySelectorAll("details:not(#listed)").forEach((one) => (one.open = true)));
   const seconds = Number(document.documentElement.dataset.live);
   if (seconds) live(seconds);
-  requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.ready = Math.round(performance.now()))));
+  requestAnimationFrame(() => requestAnimationFrame(startRest));
+}
+
+// What is further down follows once the curves are painted.
+function startRest() {
+  document.documentElement.dataset.painted = Math.round(performance.now());
+  buildLayers();
+  buildConfigs();
+  element("whole").onchange = drawConfigs;
+  for (const part of [drawLayers, drawConfigs]) {
+    parts.push(part);
+    part();
+  }
+  document.documentElement.dataset.ready = "";
 }
 
 (function wait() {
