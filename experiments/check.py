@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
 from rich.text import Text
 
 from experiments import files, launches, records, shapes
 from experiments.command import Parser, run
 from experiments.files import FIRST, RecordError
+from experiments.screen import Screen
 from flax_tx.config import name_of
 
 DAMAGED, FOREIGN, LEFT = "damaged", "foreign", "left over"
@@ -149,7 +149,7 @@ def unproved(workdir: str | os.PathLike) -> int:
 def main(argv: Sequence[str]) -> int:
     """Prints what is wrong with --workdir. Returns the exit status."""
     flags = Parser("experiments.check", __doc__).parse_args(argv)
-    console, found = Console(soft_wrap=True, highlight=False), list(check(flags.workdir))
+    console, found = Screen(soft_wrap=True, highlight=False), list(check(flags.workdir))
     for one in found:
         console.print(Text.assemble((f"{one.kind:<9}", STYLES[one.kind]), f"  {one.path}: {one.why}"))
     counts = Counter(one.kind for one in found)

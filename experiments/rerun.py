@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
-from rich.console import Console
 from rich.text import Text
 
 from experiments import plan, provenance, records
@@ -21,6 +20,7 @@ from experiments.equality import SOURCE, Finding, compare
 from experiments.executors import local
 from experiments.leases import Leases
 from experiments.metrics.cells import describe
+from experiments.screen import Screen
 from experiments.settings import Settings
 from flax_tx import data
 from flax_tx.config import Config, freeze
@@ -84,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
     flags = parser.parse_args(argv)
     if flags.lanes < 0:
         raise UserError(f"--lanes = {flags.lanes}: expected 0 (one per core) or more")
-    configs, console, different = chosen(flags.workdir, flags.cells), Console(soft_wrap=True, highlight=False), 0
+    configs, console, different = chosen(flags.workdir, flags.cells), Screen(soft_wrap=True, highlight=False), 0
     with tempfile.TemporaryDirectory(prefix="flax_tx_rerun_") as folder:
         for cell in train(configs, folder, flags.lanes):
             found = list(compare(cell, flags.workdir, folder))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.colors import to_hex
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,13 +13,14 @@ from experiments.figures import squares
 from experiments.figures.depths import Depth, Depths
 from experiments.figures.stability import Map
 from experiments.labels import printable, say
+from experiments.screen import Screen
 
 STEPS, LAYERS = 8, 24  # columns and rows of a table, at most
 
 
 def show(drawn: RenderableType) -> None:
     """Prints it; without a terminal, as plain text."""
-    Console(highlight=False).print(drawn)
+    Screen(highlight=False).print(drawn)
 
 
 def stability(shown: Map) -> RenderableType:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotext
 from matplotlib.ticker import LogLocator, MaxNLocator
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,7 @@ from experiments.figures.looks import OKABE_ITO
 from experiments.figures.plot import Plot
 from experiments.labels import count, printable
 from experiments.metrics import METRICS
+from experiments.screen import Screen
 from experiments.view import Line
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits
@@ -34,7 +35,7 @@ ENDS = {"diverged": ("✕", "a seed diverged"), "stuck": ("■", "a seed ended s
 
 def show(plot: Plot) -> None:
     """Prints the plot; without a terminal, 80 columns of plain text."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     console.print(draw(plot, console.width))
 
 
