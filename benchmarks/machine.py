@@ -9,6 +9,7 @@ processes with the same window are measured while all of them run.
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,13 @@ def serve(about: dict, answer: Callable[..., dict]) -> None:
     """A worker's side: says what it is, then answers windows until its input ends."""
     print(json.dumps(about), flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(**json.loads(line))), flush=True)
+        print(json.dumps({**answer(**json.loads(line)), "peak_mb": peak()}), flush=True)
+
+
+def peak() -> float:
+    """The most memory that this process ever held, in MB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def repeat(call: Callable[[], object], start: float, end: float) -> list[float]:

@@ -1,24 +1,23 @@
 """The baseline: the loop of most Flax examples, one jitted step per Python iteration, layers in a Python `for`.
 
-    python -m benchmarks.plain_loop
+    python -m benchmarks.plain_loop WIDTH DEPTH
 
-The model is flax_tx's default one, built from what Flax ships: byte LM, pre-LN, GELU, learned positions, an untied
-head, no biases in kernels, activations [B, L, D]. It takes every core that the process may use, as XLA does by itself.
+The model is flax_tx's default one in that size, built from what Flax ships: byte LM, pre-LN, GELU, learned positions,
+an untied head, no biases in kernels, activations [B, L, D]. It takes every core that the process may use, as XLA does
+by itself.
 """
+
+import sys
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax.training.train_state import TrainState
 
-from benchmarks import machine
+from benchmarks.job import LOG_EVERY, batches, serve_loop, sized
 from flax_tx import data
-from flax_tx.config import resolve
-from flax_tx.schema import Model
-
-LOG_EVERY = 25  # steps between two looks at the loss, each of which waits for the device
+from flax_tx.schema import Config, Model
 
 
 class Block(nn.Module):
@@ -63,36 +62,24 @@ def train_step(state: TrainState, batch: dict):
     return state.apply_gradients(grads=grads), loss
 
 
-def batches(stream: np.ndarray, batch_size: int, seq_len: int, seed: int = 0):
-    """Windows of the text, drawn on the host: inputs and targets, int32 (B, L)."""
-    rng = np.random.default_rng(seed)
-    while True:
-        starts = rng.integers(0, len(stream) - seq_len, batch_size)
-        windows = stream[starts[:, None] + np.arange(seq_len + 1)].astype(np.int32)
-        yield {"inputs": windows[:, :-1], "targets": windows[:, 1:]}
+class Loop:
+    """One run: a model, its optimiser and its batches."""
 
+    def __init__(self, config: Config):
+        stream = data.load(config.data)["train"]
+        self.stream = batches(stream, config.train.batch_size, config.data.seq_len, config.seed.data)
+        model = Transformer(config.model, data.describe(config.data).vocab_size)
+        params = model.init(jax.random.key(config.seed.init), jnp.zeros((1, config.data.seq_len), jnp.int32))["params"]
+        optimizer = optax.adamw(config.optim.learning_rate, weight_decay=config.optim.weight_decay)
+        self.state = TrainState.create(apply_fn=model.apply, params=params, tx=optimizer)
+        self.params = sum(leaf.size for leaf in jax.tree.leaves(params))
 
-def main() -> None:
-    """Trains in the windows that the input asks for."""
-    config, _ = resolve({})
-    stream = batches(data.load(config.data)["train"], config.train.batch_size, config.data.seq_len)
-    model = Transformer(config.model, data.describe(config.data).vocab_size)
-    params = model.init(jax.random.key(0), jnp.zeros((1, config.data.seq_len), jnp.int32))["params"]
-    optimizer = optax.adamw(config.optim.learning_rate, weight_decay=config.optim.weight_decay)
-    state = TrainState.create(apply_fn=model.apply, params=params, tx=optimizer)
-
-    def train() -> float:
-        nonlocal state
-        for _ in range(LOG_EVERY):
-            state, loss = train_step(state, next(stream))
+    def train(self, steps: int = LOG_EVERY) -> float:
+        """Takes steps; the loss of the last one."""
+        for _ in range(steps):
+            self.state, loss = train_step(self.state, next(self.stream))
         return float(loss)
-
-    def answer(start: float, end: float) -> dict:
-        return {"steps_per_second": machine.rate(LOG_EVERY, machine.repeat(train, start, end))}
-
-    train()
-    machine.serve({"params": sum(leaf.size for leaf in jax.tree.leaves(params))}, answer)
 
 
 if __name__ == "__main__":
-    main()
+    serve_loop(Loop, sized(int(sys.argv[1]), int(sys.argv[2])))

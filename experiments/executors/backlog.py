@@ -1,6 +1,8 @@
 """What is left to run: tasks that wait for a lane, and the leases on their programs."""
 
 import collections
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +30,7 @@ class Backlog:
         self.running: collections.Counter = collections.Counter()
         self.elsewhere = {cell for cells in programs.values() for cell in cells}  # may get results from others
         self.told: dict[str, str] = {}
+        self.looked = -math.inf  # when others were last looked at
 
     def take(self) -> Task | None:
         """The next task of a program that no other launcher has, without the cells that have a result by now."""
@@ -37,6 +40,7 @@ class Backlog:
             self.waiting.remove(task)
             self.running[task.program] += 1
             done = records.finished(self.workdir, task.cells)
+            self.looked = -math.inf if done else self.looked
             task.cells = [cell for cell in task.cells if cell not in done]
             if task.cells:
                 self.elsewhere -= {*task.cells}
@@ -70,7 +74,10 @@ class Backlog:
             self.leases.give_back(task.program)
 
     def news(self) -> Iterator[dict]:
-        """What other launchers did since the last look, and whom the rest waits for."""
+        """What other launchers did since the last look, and whom the rest waits for; one look in LOOK seconds."""
+        if time.monotonic() < self.looked + LOOK:
+            return
+        self.looked = time.monotonic()
         for cell in sorted(records.finished(self.workdir, self.elsewhere)):
             self.elsewhere.discard(cell)
             yield {"event": "found", "cell": cell, "lane": None, **shown(self.workdir, cell)}

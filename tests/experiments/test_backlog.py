@@ -30,7 +30,8 @@ def test_each_launcher_takes_programs_that_the_other_has_not(tmp_path, two):
     assert mine.take() is None and others.take() is None
 
 
-def test_what_another_did_is_found_once_and_not_run_again(tmp_path, two):
+def test_what_another_did_is_found_once_and_not_run_again(tmp_path, two, monkeypatch):
+    monkeypatch.setattr("experiments.executors.backlog.LOOK", 0.0)
     mine, others = (Backlog(tmp_path, PROGRAMS, one) for one in two)
     task = others.take()
     assert mine.take() == Task("q", ["c", "d"])
@@ -45,6 +46,18 @@ def test_what_another_did_is_found_once_and_not_run_again(tmp_path, two):
     assert mine.take() is None
     assert not mine.waiting
     assert [event["cell"] for event in mine.news()] == ["b"]
+
+
+def test_a_look_waits_for_its_time_unless_a_task_turned_out_to_be_done(tmp_path, two):
+    mine, others = (Backlog(tmp_path, PROGRAMS, one) for one in two)
+    task = others.take()
+    assert len(list(mine.news())) == 1
+    finish(tmp_path, "a")
+    assert list(mine.news()) == []
+    finish(tmp_path, "b")
+    others.end(task)
+    assert mine.take().cells == ["c", "d"]
+    assert [event["cell"] for event in mine.news()] == ["a", "b"]
 
 
 def test_a_lease_is_given_back_with_the_last_part_of_a_program(tmp_path, two):

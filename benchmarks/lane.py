@@ -1,16 +1,20 @@
-"""One cell of flax_tx at a depth, on one core, through the functions that the engine compiles for a sweep.
+"""One cell of flax_tx, on one core, through the functions that the engine compiles for a sweep.
 
-    python -m benchmarks.depth DEPTH CORE
+    python -m benchmarks.lane WIDTH DEPTH CORE [FIELDS]
 
-At the default depth such a process is a lane of a sweep, but for its records.
+Such a process is a lane of a sweep, but for its records. FIELDS are other fields of its config, as JSON.
 """
 
+import json
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks import machine
+from benchmarks.job import sized
 from experiments.executors.lane import pin
 
 
@@ -30,14 +34,13 @@ class Stopwatch:
 
 
 class Cell:
-    """The default cell at a depth. Its seeds are its core's, so that no two lanes train the same one."""
+    """The default cell in some size. Its seeds are its core's, so that no two lanes train the same one."""
 
-    def __init__(self, depth: int, core: int):
+    def __init__(self, width: int, depth: int, core: int, fields: dict):
         from experiments import compiled
-        from flax_tx.config import resolve
         from flax_tx.values import values
 
-        self.config, _ = resolve({"model.num_layers": depth, "seed.init": core, "seed.data": core})
+        self.config = sized(width, depth, **{"seed.init": core, "seed.data": core}, **fields)
         self.compiled, self.numbers = compiled.compile_program(self.config), values(self.config)
         self.state = self.compiled.training.init(self.numbers)
 
@@ -52,7 +55,8 @@ class Cell:
 
     def train(self, steps: int) -> None:
         """Takes steps and waits for them. Raises RuntimeError at a step whose loss or gradient is not finite."""
-        self.state, _ = self.compiled.training.chunk(self.numbers, self.compiled.arrays, self.state, np.int32(steps))
+        chunk = self.compiled.training.chunk
+        self.state, self.rows = chunk(self.numbers, self.compiled.arrays, self.state, np.int32(steps))
         if int(self.state.bad_step) >= 0:
             raise RuntimeError(f"loss or gradient not finite at step {int(self.state.bad_step) + 1}")
 
@@ -61,16 +65,26 @@ class Cell:
         for column in self.compiled.training.diagnose(self.numbers, self.compiled.arrays, self.state).values():
             column.block_until_ready()
 
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        from experiments import checkpoints
 
-def main(depth: int, core: int) -> None:
+        rows = {name: np.asarray(row) for name, row in self.rows.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints.save(Path(folder), checkpoints.Run(self.state, [rows], [], 50), self.compiled.origin)
+
+
+def main(width: int, depth: int, core: int, fields: str = "{}") -> None:
     """Trains in the windows that the input asks for: chunks of `steps`, each followed by a diagnosis where wanted."""
     pin(core)
     watch = Stopwatch(("init", "chunk", "diagnose"))
-    cell = Cell(depth, core)
+    cell = Cell(width, depth, core, json.loads(fields))
     cell.train(1)
     cell.diagnose()
 
-    def answer(start: float, end: float, steps: int, diagnose: bool = False) -> dict:
+    def answer(start: float, end: float, steps: int = 0, diagnose: bool = False, save: bool = False) -> dict:
+        if save:
+            return {"saves_per_second": machine.rate(1, machine.repeat(cell.save, start, end))}
         spent = []
 
         def once() -> None:
@@ -88,4 +102,4 @@ def main(depth: int, core: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*map(int, sys.argv[1:4]), *sys.argv[4:])

@@ -1,0 +1,126 @@
+"""What a config is said to cost, against what it costs: FLOPs of a step by XLA's own count, and time.
+
+    python -m benchmarks.cost_model            five minutes; writes benchmarks/results/cost_model.{json,md}
+    python -m benchmarks.cost_model --quick    two configs; writes nothing
+
+The closed form (flax_tx.cost) counts the matrix products of a step, without JAX; XLA counts every operation of the step
+that it has compiled, layers unrolled. Seconds are predicted from the first config's: FLOPs over its rate.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from benchmarks.tables import Spread, Table, show, started
+from experiments import command
+from experiments.executors.lane import pin
+from experiments.executors.local import cores
+from flax_tx import cost
+from flax_tx.config import resolve
+
+COMMAND = "python -m benchmarks.cost_model"
+BASE = {"model.unroll": 10_000}
+CONFIGS: dict[str, dict] = {
+    "the default": {},
+    "width 32": {"model.width": 32},
+    "width 128": {"model.width": 128},
+    "width 256": {"model.width": 256},
+    "24 layers": {"model.num_layers": 24},
+    "post, RMSNorm": {"model.wiring": "post", "model.norm.kind": "rmsnorm"},
+    "hyper-connections": {"model.wiring": "hyper-connections"},
+    "swiglu, one head of keys and values": {"model.activation": "swiglu", "model.num_kv_heads": 1},
+    "sequences of 256": {"data.seq_len": 256, "train.batch_size": 4},
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measures, prints, and writes unless it was quick."""
+    parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two configs; writes nothing")
+    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    pin(cores()[0])
+    found = started(COMMAND, console) | {"configs": {}}
+    for name, fields in list(CONFIGS.items())[: 2 if flags.quick else None]:
+        found["configs"][name] = of_config(fields)
+        console.print(
+            f"{name}: " + "{predicted:.3g} FLOP, XLA {xla:.3g}, {seconds:.4f} s".format(**found["configs"][name])
+        )
+    show("cost_model", "The cost model", found, [table(found["configs"])], console, keep=not flags.quick)
+
+
+def of_config(fields: dict) -> dict[str, float]:
+    """FLOPs of a step in both counts, bytes that it moves by XLA's, and its seconds."""
+    import jax
+    import numpy as np
+
+    from experiments.compiled import compile_program
+    from flax_tx import train
+    from flax_tx.compilation import COMPILE, known
+    from flax_tx.values import values
+
+    config, problems = resolve(BASE | fields)
+    if problems:
+        raise ValueError("; ".join(problems))
+    compiled, numbers = compile_program(config), values(config)
+    state = compiled.training.init(numbers)
+    step = jax.jit(
+        lambda state: train.step(compiled.program, numbers, compiled.arrays, state), compiler_options=known(COMPILE)
+    )
+    counted = step.lower(state).compile().cost_analysis()
+    chunk, steps = compiled.training.chunk, 10
+
+    def run() -> None:
+        nonlocal state
+        state, _ = chunk(numbers, compiled.arrays, state, np.int32(steps))
+        jax.block_until_ready(state)
+
+    run()
+    return {
+        "predicted": cost.flops_per_step(config, compiled.program.outputs),
+        "xla": counted["flops"],
+        "bytes": counted.get("bytes accessed", float("nan")),
+        "seconds": statistics.median(taken(run) for _ in range(5)) / steps,
+    }
+
+
+def taken(call: Callable[[], None]) -> float:
+    """Seconds of a call."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
+
+
+def table(configs: dict[str, dict]) -> Table:
+    """Both counts, and the time that the closed form predicts from the first config's."""
+    first = next(iter(configs.values()))
+    rate = first["predicted"] / first["seconds"]
+    rows = [
+        (
+            name,
+            f"{one['predicted'] / 1e9:.3f}",
+            f"{one['xla'] / 1e9:.3f}",
+            f"{one['xla'] / one['predicted']:.2f}",
+            f"{one['bytes'] / 1e9:.2f}",
+            f"{1000 * one['seconds']:.1f}",
+            f"{one['predicted'] / rate / one['seconds']:.2f}",
+        )
+        for name, one in configs.items()
+    ]
+    header = (
+        "",
+        "predicted, GFLOP",
+        "XLA, GFLOP",
+        "XLA over predicted",
+        "XLA, GB",
+        "a step, ms",
+        "predicted time over it",
+    )
+    spread = Spread(one["xla"] / one["predicted"] for one in configs.values())
+    return Table(f"A training step; XLA counts {spread.show('.2f')} of what is predicted", header, rows)
+
+
+if __name__ == "__main__":
+    command.run(main)
