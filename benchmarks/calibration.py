@@ -15,7 +15,7 @@ from experiments.leases import Leases
 from experiments.plan import Plan
 from flax_tx.config import to_dict
 
-CELLS = 10_000
+CELLS, PROGRAMS = 10_000, 8
 SWEEP = '''"""How long does the launcher take to plan many cells?"""
 
 from experiments.table_spec import Table
@@ -62,6 +62,7 @@ def measure() -> dict[str, float]:
             "write_config": configs / len(sample),
             "event": event(plan),
             "look": look(plan, str(workdir)),
+            "submit": submit(str(workdir)),
             "result": result(workdir, sample[:200]),
         }
 
@@ -81,6 +82,16 @@ def look(plan: Plan, workdir: str) -> float:
     """A look at what other launchers have finished, of as many cells as the plan has."""
     backlog = Backlog(workdir, plan.programs, Leases(workdir))
     return seconds(lambda: [*backlog.news()])
+
+
+def submit(workdir: str) -> float:
+    """Taking a program with its lease, and giving it back."""
+    leases = Leases(workdir)
+    backlog = Backlog(workdir, {f"p{number}": [f"cell{number}"] for number in range(200)}, leases)
+    try:
+        return seconds(lambda: [backlog.take() for _ in range(200)]) / 200
+    finally:
+        leases.close()
 
 
 def result(workdir: Path, cells: list[str]) -> float:

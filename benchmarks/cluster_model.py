@@ -134,8 +134,8 @@ class Cluster:
         """Takes a device away now and then."""
         while True:
             yield self.env.timeout(self.rng.expovariate(1 / self.costs.preempted_every))
-            if not self.finished.triggered:
-                device.interrupt()
+            device.interrupt()
+            yield self.env.timeout(self.costs.noticed_after + self.costs.gone_for)
 
 
 def limits(costs: Costs, cells_per_program: int) -> dict[str, float]:
