@@ -16,6 +16,8 @@ SIZE   ?= quick
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
+BENCHMARKS ?= throughput whole_sweep deep instrument cost_model remat
+
 .PHONY: sweep test lint tools results faults bench parity docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
@@ -42,8 +44,8 @@ results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and writ
 faults: $(STAMP)   ## kills, full disks, flipped bits, bad input, two launchers at once: what is lost? (20 minutes)
 	$(BIN)/python -m faults --to=benchmarks/results
 
-bench: $(STAMP)    ## speed beside a plain Flax loop
-	$(BIN)/python -m benchmarks.throughput
+bench: $(PARITY_VENV)/.installed     ## speed beside a plain Flax loop, PyTorch and Keras; each writes its tables to benchmarks/results (hours)
+	for name in $(BENCHMARKS); do $(PARITY_VENV)/bin/python -m benchmarks.$$name || exit; done
 
 parity: $(PARITY_VENV)/.installed    ## the same numbers as PyTorch, Keras and x-transformers
 	$(PARITY_VENV)/bin/python -m pytest parity
