@@ -4,24 +4,33 @@
     python -m benchmarks.cost_model --quick    two configs; writes nothing
 
 The closed form (flax_tx.cost) counts the matrix products of a step, without JAX; XLA counts every operation of the step
-that it has compiled, layers unrolled. Seconds are predicted from the first config's: FLOPs over its rate.
+that it has compiled, layers unrolled. Seconds are predicted from the first config's: FLOPs over its rate. The time that
+a launch says remains is noted while it runs, from the first timed chunk on, and compared with what it then took.
 """
 
 import argparse
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from rich.console import Console
 
+from benchmarks.machine import ROOT
 from benchmarks.tables import Spread, Table, show, started
-from experiments import command
+from experiments import command, plan, running, sweep_file
+from experiments.executors import local
 from experiments.executors.lane import pin
 from experiments.executors.local import cores
+from experiments.leases import Leases
+from experiments.pace import Pace
+from experiments.settings import USUAL
 from flax_tx import cost
 from flax_tx.config import resolve
 
 COMMAND = "python -m benchmarks.cost_model"
+SWEEP = "sweeps/depth_stability.py"
 BASE = {"model.unroll": 10_000}
 CONFIGS: dict[str, dict] = {
     "the default": {},
@@ -41,14 +50,43 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two configs; writes nothing")
     flags, console = parser.parse_args(arguments), Console(highlight=False)
-    pin(cores()[0])
     found = started(COMMAND, console) | {"configs": {}}
+    cut = {"model.num_layers": 4, "model.wiring": "pre"} if flags.quick else {"optim.learning_rate": 1e-3}
+    found["estimates"] = estimates(cut)
+    pin(cores()[0])
     for name, fields in list(CONFIGS.items())[: 2 if flags.quick else None]:
         found["configs"][name] = of_config(fields)
         console.print(
             f"{name}: " + "{predicted:.3g} FLOP, XLA {xla:.3g}, {seconds:.4f} s".format(**found["configs"][name])
         )
-    show("cost_model", "The cost model", found, [table(found["configs"])], console, keep=not flags.quick)
+    tables = [table(found["configs"]), said(found["estimates"])]
+    show("cost_model", "The cost model", found, tables, console, keep=not flags.quick)
+
+
+def estimates(fields: dict) -> list[tuple[float, float]]:
+    """(seconds since the start, seconds that are said to remain) while the default sweep runs with these fields held,
+    from the first estimate on; the last pair is the end."""
+    made = plan.make(sweep_file.read(str(ROOT / SWEEP)), fields)
+    with tempfile.TemporaryDirectory() as folder, closing(Leases(folder)) as leases:
+        running.prepare(made, folder, COMMAND, set())
+        pace, begun, found = Pace(made, made.cells), time.monotonic(), []
+        for event in local.run(folder, made.programs, USUAL, leases):
+            pace.note(event)
+            if event["event"] == "progress":
+                found.append((time.monotonic() - begun, pace.remaining()))
+        return [*found, (time.monotonic() - begun, 0.0)]
+
+
+def said(pairs: list[tuple[float, float]]) -> Table:
+    """What was said to remain, and what remained, at the first chunk and at parts of the run."""
+    total, rows = pairs[-1][0], []
+    for part in (0.0, 0.1, 0.25, 0.5, 0.75):
+        passed, remains = next(pair for pair in pairs if pair[0] >= part * total)
+        name = f"after {part:.0%} of the run" if part else "after the first timed chunk"
+        truth = total - passed
+        rows.append((name, f"{passed:.0f}", f"{remains:.0f}", f"{truth:.0f}", f"{remains / truth - 1:+.0%}"))
+    header = ("", "seconds passed", "said to remain", "remained", "error")
+    return Table(f"The time that remains, of {SWEEP} on {len(cores())} lanes", header, rows)
 
 
 def of_config(fields: dict) -> dict[str, float]:

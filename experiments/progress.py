@@ -1,49 +1,17 @@
 """What a launch shows while it runs: bars on a terminal, one plain line per cell elsewhere; failures at once."""
 
-import time
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from experiments.labels import pairs
+from experiments.pace import ENDED, Pace
 from experiments.plan import Plan
 from experiments.records import ARM
 from experiments.visible import line
 
-ENDED = ("cell", "found")  # by this launcher, by another one
 STYLES = {"done": "green", "stuck": "yellow", "diverged": "yellow", "failed": "bold red"}
-
-
-class Clock:
-    """How much work is done and what remains of it, in FLOPs; work of cells is known before they run."""
-
-    def __init__(self, plan: Plan, cells: Iterable[str]):
-        self.left = {cell: float(plan.flops(cell)) for cell in cells}
-        self.total, self.started = sum(self.left.values()), time.monotonic()
-        self.tokens, self.first_token = 0, None
-
-    def note(self, event: dict, plan: Plan) -> None:
-        """Takes an event into account."""
-        if event["event"] == "progress":
-            self.first_token = self.first_token or time.monotonic()
-            self.tokens += event["tokens"]
-            self.left[event["cell"]] = plan.flops(event["cell"]) * (1 - event["step"] / max(1, event["steps"]))
-        if event["event"] in ENDED:
-            self.left[event["cell"]] = 0.0
-
-    def eta(self) -> str:
-        """Minutes and seconds that remain, from the pace so far; empty before there is one."""
-        done = self.total - sum(self.left.values())
-        if not done:
-            return ""
-        seconds = (time.monotonic() - self.started) * (self.total - done) / done
-        return f"ETA {int(seconds // 60)}:{int(seconds % 60):02d}"
-
-    def speed(self) -> str:
-        """Tokens per second over all lanes since the first chunk, compilation included."""
-        seconds = time.monotonic() - (self.first_token or time.monotonic())
-        return f"{self.tokens / seconds:,.0f} tokens/s" if seconds > 1 else ""
 
 
 def cell_label(plan: Plan, cell: str) -> str:
@@ -76,12 +44,12 @@ def follow(plan: Plan, cells: list[str], events: Iterable[dict], console: Consol
 
 def lines(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
     """A plain line for each cell that ends, and for each program that is tried again or run elsewhere."""
-    clock, ended = Clock(plan, cells), 0
+    pace, ended = Pace(plan, cells), 0
     for event in events:
-        clock.note(event, plan)
+        pace.note(event)
         if event["event"] in ENDED:
             ended += 1
-            text = f"[{ended}/{len(cells)}]  {outcome_line(plan, event)}  {clock.eta()}"
+            text = f"[{ended}/{len(cells)}]  {outcome_line(plan, event)}  {pace.eta()}"
             console.print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)
         if event["event"] in NEWS:
             console.print(news_line(event), markup=False, highlight=False, soft_wrap=True)
@@ -101,19 +69,19 @@ def news_line(event: dict) -> str:
 
 def bars(plan: Plan, cells: list[str], events: Iterable[dict], console: Console) -> Iterator[dict]:
     """A bar over all cells, and below it what each lane does."""
-    clock = Clock(plan, cells)
+    pace = Pace(plan, cells)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn())
     notes = TextColumn("{task.fields[note]}", markup=False)
     with Progress(*columns, TimeElapsedColumn(), notes, console=console) as progress:
         total = progress.add_task("cells", total=len(cells), note="")
         lanes: dict[int, int] = {}
         for event in events:
-            clock.note(event, plan)
+            pace.note(event)
             lane = event["lane"]
             if lane is not None and lane not in lanes:
                 lanes[lane] = progress.add_task(f"lane {lane}", total=None, note="")
             draw(progress, lanes.get(lane), plan, event, console)
-            progress.update(total, advance=event["event"] in ENDED, note=f"{clock.eta()}  {clock.speed()}")
+            progress.update(total, advance=event["event"] in ENDED, note=f"{pace.eta()}  {pace.speed()}")
             yield event
         for task in lanes.values():
             progress.update(task, visible=False)
