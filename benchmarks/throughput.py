@@ -19,7 +19,7 @@ from rich.table import Table as RichTable
 
 from benchmarks.machine import ROOT, Worker, measure, ready
 from experiments import command, provenance, records
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 from flax_tx.config import resolve, to_dict
 
 RESULTS = ROOT / "benchmarks" / "results"
