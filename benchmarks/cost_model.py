@@ -21,8 +21,8 @@ from benchmarks.machine import ROOT
 from benchmarks.tables import Spread, Table, show, started
 from experiments import command, plan, running, sweep_file
 from experiments.executors import local
+from experiments.executors.devices import cores
 from experiments.executors.lane import pin
-from experiments.executors.local import cores
 from experiments.leases import Leases
 from experiments.pace import Pace
 from experiments.settings import USUAL

@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks.machine import Worker, measure, ready
 from benchmarks.tables import Spread, Table, show, started
 from experiments import command
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 
 COMMAND = "python -m benchmarks.deep"
 WIDTH, DEPTHS = 32, (1, 2, 6, 10, 24, 100, 300, 1000)

@@ -22,7 +22,7 @@ from benchmarks import calibration
 from benchmarks.machine import ROOT, Worker, measure, ready
 from benchmarks.tables import Spread, Table, show, started
 from experiments import command, plan, records, sweep_file
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 from experiments.settings import USUAL
 from flax_tx.config import to_dict
 from tests.experiments import synthetic

@@ -19,6 +19,11 @@ def sized(width: int, depth: int, **fields) -> Config:
     return config
 
 
+def tokens_per_step(config: Config) -> int:
+    """Tokens in a batch."""
+    return config.train.batch_size * config.data.seq_len
+
+
 def batches(stream: np.ndarray, batch_size: int, seq_len: int, seed: int = 0):
     """Windows of the text, drawn on the host: inputs and targets, int32 (B, L)."""
     rng = np.random.default_rng(seed)

@@ -26,7 +26,7 @@ from benchmarks.cluster_model import Costs, limits
 from benchmarks.machine import ROOT, Worker, measure, ready
 from benchmarks.tables import Spread, Table, show, started
 from experiments import command, launches
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 
 COMMAND, TARGET = "python -m benchmarks.scaling", 0.9
 SWEEP = '''"""How does a sweep scale with devices?"""

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 
 from benchmarks.machine import ROOT
 from experiments import provenance, records
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 
 RESULTS = ROOT / "benchmarks" / "results"
 BUSY = 0.2  # load per core above which speeds say little

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks.job import sized
+from benchmarks.job import sized, tokens_per_step
 from benchmarks.machine import Worker, measure, ready
 from benchmarks.tables import Spread, Table, show, started
 from experiments import command
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 from flax_tx.config import Config
 
 COMMAND = "python -m benchmarks.throughput"
@@ -106,7 +106,7 @@ def at_size(size: tuple[int, int], arms: list[Arm], rounds: int, seconds: float,
     first[OURS.name] = sum(ours["compile_seconds"].values())
     shown = ", ".join(f"{name} {Spread(turn[name] for turn in turns).median:,.0f}" for name in workers)
     console.print(f"width {width}, depth {depth}: {shown} tokens/s", soft_wrap=True)
-    flops = ours["flops_per_step"] / tokens(config)
+    flops = ours["flops_per_step"] / tokens_per_step(config)
     return {
         "width": width,
         "depth": depth,
@@ -117,18 +117,13 @@ def at_size(size: tuple[int, int], arms: list[Arm], rounds: int, seconds: float,
     }
 
 
-def tokens(config: Config) -> int:
-    """Tokens in a batch."""
-    return config.train.batch_size * config.data.seq_len
-
-
 def one_round(config: Config, workers: dict[str, list[Worker]], multipliers: list[Worker], seconds: float) -> dict:
     """One window for each arm: tokens/s, and FLOP/s of the fastest product."""
     found = {}
     for name, team in workers.items():
         options = {"steps": config.train.chunk_steps} if name == OURS.name else {}
         answers = measure(team, seconds, **options)
-        found[name] = tokens(config) * sum(answer["steps_per_second"] for answer in answers)
+        found[name] = tokens_per_step(config) * sum(answer["steps_per_second"] for answer in answers)
     products = [answer["flops_per_second"] for answer in measure(multipliers, seconds)]
     return found | {"ceiling": max(sum(product[shape] for product in products) for shape in products[0])}
 

@@ -27,7 +27,7 @@ from benchmarks.machine import DROPPED, ROOT
 from benchmarks.tables import Table, show, started
 from benchmarks.throughput import ARMS
 from experiments import command, plan, sweep_file
-from experiments.executors.local import cores
+from experiments.executors.devices import cores
 
 COMMAND, SWEEP, TARGET = "python -m benchmarks.whole_sweep", "sweeps/depth_stability.py", 8.0
 FIELDS = ("model.width", "model.num_heads", "model.num_layers", "data.seq_len", "train.batch_size", "train.steps")

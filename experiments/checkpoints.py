@@ -28,16 +28,26 @@ from flax_tx import train
 from flax_tx.config import Config
 from flax_tx.errors import UserError
 
+SHARE = 0.05  # of the time that checkpoints may take, where there are many cells to save
+
 
 @dataclass
 class Run:
     """A cell in training after `step` steps: its state, the metrics of its chunks, and the diagnostics after each."""
 
-    state: train.State
+    state: train.State | None  # None while it lies in a group
     rows: list[dict]
     layers: list[tuple[int, dict]]
     step: int = 0
-    seconds: float = 0.0  # of training, in earlier launches
+    seconds: float = 0.0  # of training, up to there, in all launches
+    bad_step: int = -1  # the first, from 0
+
+    def record(self, step: int, bad_step: int, metrics: dict, layers: dict | None) -> None:
+        """Takes the metrics of a chunk that ended at `step`, and the diagnostics there."""
+        self.rows.append({name: row[: step - self.step] for name, row in metrics.items()})
+        self.step, self.bad_step = int(step), int(bad_step)
+        if layers is not None:
+            self.layers.append((self.step, layers))
 
     def curves(self) -> dict[str, np.ndarray]:
         """Name -> (step,)."""
@@ -145,7 +155,8 @@ class Keeper:
         self.cell, self.folder = cell, Path(workdir) / "checkpoints" / cell
         self.origin, self.settings = origin, settings
         self.states = growth.states(workdir, config) if growth.open_ended(config) else None
-        self.train, self.every, self.saved = config.train, settings.checkpoint_seconds, time.monotonic()
+        self.train, self.every = config.train, settings.checkpoint_seconds
+        self.saved, self.took = time.monotonic(), 0.0
 
     def resume(self, fresh: train.State) -> Run:
         """The furthest run that can be used, else one from the fresh state."""
@@ -167,30 +178,33 @@ class Keeper:
         steps = {path: int(path.stem) for path in found if path.stem.isdecimal()}
         return (path for path in sorted(steps, key=steps.get, reverse=True) if steps[path] < self.train.steps)
 
-    def note(self, run: Run, seconds: float) -> None:
-        """Saves a run that goes on after this chunk, if it is time. `seconds`: of training, up to here."""
-        if (
-            0 <= self.every <= time.monotonic() - self.saved
-            and run.step < self.train.steps
-            and int(run.state.bad_step) < 0
-        ):
-            if self.write(self.folder, run, seconds):
-                clear(self.folder, lambda step: step != str(run.step))
-            self.saved = time.monotonic()
+    def due(self, run: Run, together: int) -> bool:
+        """Whether it is time to save a run that goes on after this chunk, and `together` - 1 others with it."""
+        pause = max(self.every, together * self.took / SHARE) if self.every else 0
+        waited = time.monotonic() - self.saved
+        return self.every >= 0 and pause <= waited and run.step < self.train.steps and run.bad_step < 0
 
-    def write(self, folder: Path, run: Run, seconds: float) -> bool:
+    def note(self, run: Run) -> None:
+        """Saves a run that goes on, in place of what was saved before."""
+        begun = time.monotonic()
+        if self.write(self.folder, run):
+            clear(self.folder, lambda step: step != str(run.step))
+        self.saved = time.monotonic()
+        self.took = self.saved - begun
+
+    def write(self, folder: Path, run: Run) -> bool:
         """Saves a run; what goes wrong with that is a line in the log, not the end of the cell."""
         try:
-            save(folder, Run(run.state, run.rows, run.layers, run.step, seconds), self.origin)
+            save(folder, run, self.origin)
             return True
         except (OSError, ValueError) as error:
             print(f"{folder}: no checkpoint: {' '.join(str(error).split())[:300]}", file=sys.stderr)
             return False
 
-    def keep(self, run: Run, seconds: float) -> None:
+    def keep(self, run: Run) -> None:
         """Saves the last state, where that was asked for and a longer cell can go on from it."""
-        if self.settings.keep_state and self.states and int(run.state.bad_step) < 0:
-            self.write(self.states, run, seconds)
+        if self.settings.keep_state and self.states and run.bad_step < 0:
+            self.write(self.states, run)
 
     def end(self) -> None:
         """The cell has a result: its checkpoints go."""

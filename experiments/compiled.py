@@ -1,41 +1,57 @@
-"""What the cells of one program share: its functions, compiled before the first cell starts, and its data set."""
+"""What the cells of one program share: its functions, compiled before the first cell starts, and its data set.
+
+Cells that train together are one call: their values and states are stacked along a leading axis, and the functions of
+one cell are mapped over it (`jax.vmap`); the data set they share. A cell alone has no such axis.
+"""
 
 import functools
 import importlib.metadata
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments import probing, provenance
+from experiments import fitting, probing, provenance
+from experiments.settings import USUAL, Settings
 from flax_tx import cost, data, train
-from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, known
-from flax_tx.config import Config, split
+from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, exact_products, known
+from flax_tx.config import Config, identity, split
 from flax_tx.data import Description, batches
 from flax_tx.values import values
+
+MAPPED = {train.chunk: (0, None, 0, 0), train.diagnose: (0, None, 0), train.evaluate: (0, 0, None)}
 
 
 def cache_compilations() -> None:
     """Keeps every compiled program on disk, whatever its size and its time."""
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path("~/.cache/flax_tx/xla").expanduser()
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def cache_folder() -> Path:
+    """Where compiled programs are kept."""
+    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or "~/.cache/flax_tx/xla").expanduser()
+
+
 @dataclass(frozen=True)
 class Training:
-    """What trains and evaluates: functions of a program, and its held-out sequences."""
+    """What trains and evaluates `size` cells of a program at a time, and its held-out sequences. `init` is of one."""
 
+    size: int
     init: Any
     chunk: Any
     diagnose: Any
     evaluate: Any
     held_out: dict  # split -> (arrays of whole batches, how many sequences are real)
+
+    def bytes(self) -> int:
+        """Memory of the device that the greedier of training and diagnosing takes, states and data included."""
+        return max(fitting.needed(function) for function in (self.chunk, self.diagnose))
 
 
 @dataclass(frozen=True)
@@ -57,9 +73,10 @@ class Compiled:
     seconds: float
 
 
-def compile_program(config: Config) -> Compiled:
-    """Everything that the cells of a program share, compiled before the first of them starts."""
-    started = time.perf_counter()
+def compile_program(config: Config, cells: int = 1, settings: Settings = USUAL) -> Compiled:
+    """Everything that the cells of a program share, compiled before the first of them starts, for as many of the
+    `cells` at a time as the settings allow and the device holds."""
+    started, precision = time.perf_counter(), exact_products()
     structure, about = split(config)[0], data.describe(config.data)
     program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
     arrays, numbers = jax.device_put(data.load(config.data)), values(config)
@@ -68,11 +85,11 @@ def compile_program(config: Config) -> Compiled:
         cost.params(config.model, about.vocab_size, program.outputs, config.data.seq_len, about.task),
         about,
         arrays,
-        compile_training(program, config, numbers, arrays) if config.train.steps else None,
+        fit_training(program, config, arrays, cells, fitting.most(settings)) if config.train.steps else None,
         probing.Start.compile(program, numbers, arrays) if config.probe.any_start() else None,
         probing.End.compile(config, program) if config.probe.any_end() else None,
         provenance.git().get("commit"),
-        origin(about),
+        origin(about) | {"precision": precision},
         time.perf_counter() - started,
     )
 
@@ -89,22 +106,47 @@ def origin(about: Description) -> dict[str, str]:
     }
 
 
-def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict) -> Training:
-    """The functions that train a cell."""
-    init = compiled(train.init, program, COMPILE_QUICKLY)
-    shapes = (numbers, arrays, jax.eval_shape(functools.partial(train.init, program), numbers))
+def fit_training(program: train.Program, config: Config, arrays: dict, cells: int, limit: int) -> Training:
+    """The functions that train `cells` cells, at most `limit` at a time and as many as the device holds."""
+    key = fitting.key(identity(program.config), cache_folder())
+    compile_for = functools.partial(compile_training, program, config, arrays)
+    return fitting.fit(compile_for, cells, limit, key)
+
+
+def smaller(compiled: Compiled, config: Config, cells: int, limit: int, error: Exception) -> Compiled:
+    """The same for at most `limit` cells at a time, since that error came of more; a lack of memory is remembered."""
+    fitting.remember(fitting.key(identity(compiled.program.config), cache_folder()), limit, error)
+    return replace(compiled, training=fit_training(compiled.program, config, compiled.arrays, cells, limit))
+
+
+def compile_training(program: train.Program, config: Config, arrays: dict, size: int = 1) -> Training:
+    """The functions that train `size` cells at a time."""
+    init, numbers = compiled(train.init, program, COMPILE_QUICKLY), values(config)
+    state = jax.eval_shape(functools.partial(train.init, program), numbers)
+    steps = np.int32(1) if size == 1 else np.ones(size, np.int32)
+    shapes = (stacked(numbers, size), arrays, stacked(state, size))
     return Training(
+        size,
         init.lower(numbers).compile(),
-        compiled(train.chunk, program, COMPILE, donate_argnums=2).lower(*shapes, np.int32(1)).compile(),
-        compiled(train.diagnose, program, COMPILE_QUICKLY).lower(*shapes).compile(),
-        compiled(train.evaluate, program, COMPILE),
+        compiled(train.chunk, program, COMPILE, size, donate_argnums=2).lower(*shapes, steps).compile(),
+        compiled(train.diagnose, program, COMPILE_QUICKLY, size).lower(*shapes).compile(),
+        compiled(train.evaluate, program, COMPILE, size),
         {name: hold_out(config, arrays, name) for name in ("validation", "test")},
     )
 
 
-def compiled(function, program: train.Program, options: dict, **kwargs):
-    """A training function of a program under jit."""
-    return jax.jit(functools.partial(function, program), compiler_options=known(options), **kwargs)
+def stacked(tree, size: int):
+    """The shapes of `size` such trees along a leading axis; the tree itself for one."""
+    if size == 1:
+        return tree
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape), a.dtype), tree)
+
+
+def compiled(function, program: train.Program, options: dict, size: int = 1, **kwargs):
+    """A training function of a program under jit, for `size` cells side by side."""
+    one = functools.partial(function, program)
+    several = one if size == 1 else jax.vmap(one, MAPPED[function])
+    return jax.jit(several, compiler_options=known(options), **kwargs)
 
 
 def hold_out(config: Config, arrays: dict, name: str) -> tuple[dict, int]:

@@ -10,7 +10,7 @@ import pandas as pd
 from experiments import records
 
 TIMES = ("finished", "seconds", "compile_seconds", "train_seconds", "tokens_per_second")
-SOURCE = ("commit", "jax", "device")  # of a summary: what made it, and no result
+SOURCE = ("commit", "jax", "device", "precision", "group")  # of a summary: what made it, and no result
 FILES = tuple(records.COLUMNS)
 
 

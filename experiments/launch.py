@@ -14,7 +14,6 @@ Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was a
 """
 
 import argparse
-import os
 import shlex
 import tempfile
 from collections import Counter
@@ -27,6 +26,7 @@ from rich.table import Table
 from experiments import growth, records, running, sweep_file
 from experiments import plan as planning
 from experiments.command import Parser, run
+from experiments.executors import devices
 from experiments.labels import count, say, short_names
 from experiments.plan import Plan
 from experiments.screen import Screen, shown
@@ -134,6 +134,7 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
         *(("size", f"{size} (of {', '.join(plan.file.sizes)})") for size in filter(None, [plan.file.size])),
         *(("axis" if len(plan.axes[name]) > 1 else "fixed", text) for name, text in zip(plan.axes, axes, strict=True)),
         *(("note", note) for note in plan.notes),
+        *(("note", note) for note in devices.notes(flags.device)),
         *(("note", note) for note in growth.notes(plan, flags.workdir, [c for c in plan.cells if c not in done])),
         *(
             ("damaged", f"{line}; until then it is left as it is")
@@ -159,7 +160,7 @@ def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tup
         return
     work = sum(plan.flops(cell) for cell in left)
     programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
-    lanes = 1 if flags.executor == "inline" else flags.lanes or os.cpu_count() or 1
+    lanes = 1 if flags.executor == "inline" else len(devices.own(flags.device, flags.lanes))
     seconds = (work / NOMINAL + programs * COMPILING) / min(lanes, programs)
     yield "work", f"{count(work)}FLOP to do on {min(lanes, programs)} lanes; about {max(1, round(seconds / 60))} min"
 

@@ -44,18 +44,22 @@ def summarise(config, compiled: Compiled, measured: dict) -> dict:
         "floor_loss": about.floor_loss,
         "progress": (about.unigram_loss - loss) / gap if gap and loss is not None else None,
         "device": jax.devices()[0].device_kind,
+        "precision": compiled.origin["precision"],
+        "group": compiled.training.size if compiled.training else None,
         "commit": compiled.commit,
         "jax": jax.__version__,
     }
 
 
-def held_out_scores(compiled: Compiled, numbers: dict, params) -> dict:
-    """Mean loss with its standard error, and accuracy of a classifier, on the validation and test sequences."""
+def held_out_scores(compiled: Compiled, evaluated: dict) -> dict:
+    """Mean loss with its standard error, and accuracy of a classifier, on the validation and test sequences.
+
+    evaluated: split -> what flax_tx.train.evaluate gives.
+    """
     found = {}
     for name, prefix in (("validation", "val"), ("test", "test")):
-        held_out, count = compiled.training.held_out[name]
-        scores = compiled.training.evaluate(numbers, params, held_out)
-        scores = {score: np.asarray(array, np.float64).reshape(-1)[:count] for score, array in scores.items()}
+        _, count = compiled.training.held_out[name]
+        scores = {score: np.asarray(array, np.float64).reshape(-1)[:count] for score, array in evaluated[name].items()}
         found[f"{prefix}_loss"] = scores["loss"].mean()
         found[f"{prefix}_loss_se"] = scores["loss"].std(ddof=1) / count**0.5
         found[f"{prefix}_accuracy"] = scores["accuracy"].mean() if compiled.about.task == "classify" else None

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "tensorflow-datasets")
-TRAINS = ("engine", "compiled", "checkpoints")  # modules of this package that decide a number
+TRAINS = ("engine", "group", "member", "compiled", "checkpoints")  # modules of this package that decide a number
 
 
 def collect() -> dict:

@@ -16,7 +16,7 @@ from rich.console import Console
 from experiments import launches, leftovers, progress, provenance, records
 from experiments import plan as planning
 from experiments.command import Interrupted
-from experiments.executors.local import cores
+from experiments.executors import devices
 from experiments.leases import Holder, Leases
 from experiments.plan import Plan
 from experiments.settings import Settings
@@ -34,7 +34,9 @@ SHARE = 0.9  # of the memory of the machine, for all lanes together
 def add_flags(flags: argparse.ArgumentParser) -> None:
     """The flags of a command that runs programs."""
     flags.add_argument("--executor", default="local", help=f"one of {', '.join(EXECUTORS)}")
-    flags.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per core")
+    flags.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per device")
+    flags.add_argument("--device", default="auto", help=f"what a lane owns, one of {', '.join(devices.KINDS)}")
+    flags.add_argument("--group", default="auto", help="cells of a program that train together; auto: 1 on a CPU")
     flags.add_argument(
         "--lane_memory", default="0", help="bytes that a lane may use, such as 4G; auto: its share; 0: any"
     )
@@ -49,7 +51,10 @@ def problems(flags: argparse.Namespace) -> Iterator[str]:
         names = ", ".join(EXECUTORS)
         yield f"--executor = {flags.executor!r}: expected one of {names}{nearest(flags.executor, EXECUTORS)}"
     if flags.lanes < 0:
-        yield f"--lanes = {flags.lanes}: expected 0 (one per core) or more"
+        yield f"--lanes = {flags.lanes}: expected 0 (one per device) or more"
+    yield from devices.problems(flags.device)
+    if flags.group != "auto" and not re.fullmatch(r"[1-9]\d{0,5}", flags.group):
+        yield f"--group = {flags.group!r}: expected a number of cells from 1, or auto"
     if flags.lane_memory != "auto" and not re.fullmatch(r"\d+[KMGT]?", flags.lane_memory):
         yield f"--lane_memory = {flags.lane_memory!r}: expected bytes, such as 500M or 4G, or auto, or 0 for any"
     if flags.checkpoint_seconds != flags.checkpoint_seconds:
@@ -67,7 +72,12 @@ def retried(flags: argparse.Namespace) -> list[str]:
 def settings(flags: argparse.Namespace) -> Settings:
     """The flags, for an executor."""
     return Settings(
-        flags.lanes, memory(flags.lane_memory, flags.lanes or len(cores())), flags.checkpoint_seconds, flags.keep_state
+        lanes=flags.lanes,
+        lane_memory=memory(flags.lane_memory, len(devices.own(flags.device, flags.lanes))),
+        checkpoint_seconds=flags.checkpoint_seconds,
+        keep_state=flags.keep_state,
+        group=0 if flags.group == "auto" else int(flags.group),
+        device=flags.device,
     )
 
 

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 class Settings:
     """What executors and lanes are told.
 
-    `lanes`: worker processes; 0: one per core. `lane_memory`: bytes of memory that a lane may use; 0: any.
+    `lanes`: worker processes; 0: one per device. `lane_memory`: bytes of memory that a lane may use; 0: any.
     `checkpoint_seconds`: between two checkpoints of a cell in training; 0: at every chunk; negative: never.
     `keep_state`: whether the last state of a cell is kept, for a longer one to start from.
+    `group`: cells of a program that train together at most; 0: one on a CPU, on other devices what their memory holds.
+    `device`: what a lane owns: cpu (a core), gpu, or auto: a GPU where there are any, else a core.
     """
 
     lanes: int = 0
     lane_memory: int = 0
     checkpoint_seconds: float = 60.0
     keep_state: bool = False
+    group: int = 0
+    device: str = "auto"
 
 
 USUAL = Settings()

@@ -1,4 +1,4 @@
-"""How programs are compiled: options of XLA for the CPU, and which of them this version has."""
+"""How programs are compiled: options of XLA for the CPU, which of them this version has, and exact products."""
 
 import functools
 from typing import Any
@@ -29,3 +29,13 @@ def has_option(name: str, value: Any) -> bool:
     except jax.errors.JaxRuntimeError:
         return False
     return True
+
+
+def exact_products() -> str:
+    """Has products of float32 made in float32, also where TF32 (GPUs) or bfloat16 (TPUs) is the default of the device.
+
+    Gives the precision in force, by JAX's name; what JAX_DEFAULT_MATMUL_PRECISION says stays. bfloat16 is not touched.
+    """
+    if jax.config.jax_default_matmul_precision is None and jax.default_backend() != "cpu":
+        jax.config.update("jax_default_matmul_precision", "float32")
+    return jax.config.jax_default_matmul_precision or "float32"

@@ -1,8 +1,10 @@
 """Runs every program in this process: for tests and debuggers."""
 
+import os
 import time
 from collections.abc import Iterator
 
+from experiments.executors import devices
 from experiments.executors.backlog import LOOK, Backlog
 from experiments.leases import Leases
 from experiments.settings import Settings
@@ -10,6 +12,8 @@ from experiments.settings import Settings
 
 def run(workdir: str, programs: dict[str, list[str]], settings: Settings, leases: Leases) -> Iterator[dict]:
     """The events of all programs, one after the other, on lane 0."""
+    if settings.device != "auto":  # else it is JAX that chooses
+        os.environ.update(devices.own(settings.device)[0].environment)
     from experiments import compiled, engine  # JAX enters the process only where programs run
 
     compiled.cache_compilations()

@@ -1,6 +1,8 @@
-"""A lane: a process that owns one core, takes programs from its standard input and says what happens on its output.
+"""A lane: a process that owns a device, takes programs from its standard input and says what happens on its output.
 
-    python -m experiments.executors.lane WORKDIR CORE
+    python -m experiments.executors.lane WORKDIR {cpu,gpu} INDEX
+
+The launcher has set the variables that show it its own GPU; to a core it keeps itself.
 
 Reads lines {"cells", "settings", "lease"}, writes lines of events; {"event": "idle"} when it waits for the next
 program, {"event": "stop", "reason"} when it cannot write. It ends when its input does, also in the middle of a
@@ -20,13 +22,13 @@ import psutil
 from experiments.settings import Settings
 
 
-def main(workdir: str, core: int) -> None:
+def main(workdir: str, kind: str, index: str) -> None:
     """Serves programs until the input ends."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints goes to the log
-    pin(core)
+    if kind == "cpu":
+        pin(int(index))
     be_the_first_to_go()
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a lane owns a core; several of them must not share one GPU
     programs: queue.Queue = queue.Queue()
     threading.Thread(target=listen, args=(programs,), daemon=True).start()
     from experiments import compiled, engine
@@ -64,4 +66,4 @@ def listen(programs: queue.Queue) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(*sys.argv[1:])

@@ -1,30 +1,23 @@
-"""Lanes on this machine: one worker process per core, each fed with programs; a lost lane costs one program.
+"""Lanes on this machine: one worker process per core or GPU, each fed with programs; a lost lane costs one program.
 
 A program whose lane dies is tried again, then split in two, down to single cells; a cell that kills its lane alone is
 recorded as failed. The launching process never imports JAX.
 """
 
-import os
 import queue
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import psutil
-
 from experiments import records
+from experiments.executors import devices
 from experiments.executors.backlog import LOOK, Backlog, Task
+from experiments.executors.devices import Device
 from experiments.executors.worker import Lane
 from experiments.files import RecordError
 from experiments.leases import Leases
 from experiments.settings import Settings
 
 STILLBORN = 3  # lanes in a row that end before they are ready: then another one would not help
-
-
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    process = psutil.Process()
-    return process.cpu_affinity() if hasattr(process, "cpu_affinity") else list(range(os.cpu_count() or 1))
 
 
 def run(workdir: str, programs: dict[str, list[str]], settings: Settings, leases: Leases) -> Iterator[dict]:
@@ -46,16 +39,15 @@ class Team:
     """The lanes of a launcher."""
 
     def __init__(self, workdir: str, most: int, settings: Settings):
-        own = cores()
         self.workdir, self.settings, self.events = workdir, settings, queue.Queue()
         self.lanes: list[Lane] = []
         self.stillborn = 0
-        for number in range(min(settings.lanes or len(own), most)):
-            self.hire(number, own[number % len(own)])
+        for number, device in enumerate(devices.own(settings.device, settings.lanes)[:most]):
+            self.hire(number, device)
 
-    def hire(self, number: int, core: int) -> None:
+    def hire(self, number: int, device: Device) -> None:
         """Starts a lane."""
-        self.lanes.append(Lane(self.workdir, number, core, self.events, self.settings.lane_memory))
+        self.lanes.append(Lane(self.workdir, number, device, self.events, self.settings.lane_memory))
 
     def busy(self) -> bool:
         """Whether any lane has a task."""
@@ -104,7 +96,7 @@ class Team:
             raise RecordError(f"{reason} before its first program, as {STILLBORN} did in a row; see {lane.log}")
         if lane.task:
             yield from inherit(self.workdir, lane.task, reason, backlog, lane.number)
-        self.hire(lane.number, lane.core)
+        self.hire(lane.number, lane.device)
 
 
 def inherit(workdir: str, task: Task, reason: str, backlog: Backlog, lane: int) -> Iterator[dict]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from experiments.executors.backlog import Task
+from experiments.executors.devices import Device
 from experiments.settings import Settings
 
 GLANCE = 0.1  # seconds between two looks at the memory of a lane
@@ -23,8 +25,8 @@ PATIENCE = 600.0  # seconds that a lane may take to start: a file system may be 
 class Lane:
     """A worker process. Its events are put on a common queue as pairs (lane, event); the last one is "dead"."""
 
-    def __init__(self, workdir: str, number: int, core: int, events: queue.Queue, memory: int = 0):
-        self.number, self.core, self.events, self.memory = number, core, events, memory
+    def __init__(self, workdir: str, number: int, device: Device, events: queue.Queue, memory: int = 0):
+        self.number, self.device, self.events, self.memory = number, device, events, memory
         self.task: Task | None = None
         self.idle = self.started = False
         self.fault = ""  # why it was stopped, where that was not its own doing
@@ -32,7 +34,8 @@ class Lane:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "experiments.executors.lane", workdir, str(core)],
+                [sys.executable, "-m", "experiments.executors.lane", workdir, device.kind, device.index],
+                env=os.environ | device.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,

@@ -27,14 +27,14 @@ def grow_hungry(hungry: str) -> None:
     while not hasattr(sys.modules.get("experiments.engine"), "to_line"):  # its last function
         time.sleep(0.001)
     engine = sys.modules["experiments.engine"]
-    run_cell = engine.run_cell
+    begin, eaten = engine.begin, []
 
-    def eat(desk, cell, *rest):
-        hog = b"\1" * 3_000_000_000 if cell == hungry else b""
-        yield from run_cell(desk, cell, *rest)
-        del hog
+    def eat(desk, member, *rest):
+        if member.cell == hungry:
+            eaten.append(b"\1" * 3_000_000_000)
+        begin(desk, member, *rest)
 
-    engine.run_cell = eat
+    engine.begin = eat
 
 
 def fill(share: float) -> None:

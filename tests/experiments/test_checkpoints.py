@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from experiments import checkpoints, engine, growth, records
+from experiments.group import Group
+from experiments.member import Member
 from experiments.settings import Settings
 from flax_tx.config import split
+from flax_tx.values import values
 from tests.experiments import tiny
 
 ALWAYS = Settings(checkpoint_seconds=0)
@@ -43,9 +46,9 @@ def compiled_once():
     with pytest.MonkeyPatch.context() as patch:
         compile_program, known = engine.compile_program, {}
 
-        def remember(config):
+        def remember(config, *rest):
             structure = split(config)[0]
-            known[structure] = known.get(structure) or compile_program(config)
+            known[structure] = known.get(structure) or compile_program(config, *rest)
             return known[structure]
 
         patch.setattr(engine, "compile_program", remember)
@@ -162,8 +165,11 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_cell(whole, tmp_pa
 def test_every_array_of_a_run_comes_back_to_the_bit(whole, tmp_path):
     config = next(iter(whole[1].cells.values()))
     compiled = engine.compile_program(config)
-    run = checkpoints.Run(compiled.training.init(engine.values(config)), [], [])
-    engine.advance(run, config, compiled)
+    run = checkpoints.Run(compiled.training.init(values(config)), [], [])
+    group = Group(compiled)
+    group.enter(Member("cell", config, run=run))
+    group.advance()
+    run = group.show(0)
     checkpoints.save(tmp_path / "cell", run, {"code": "x"})
     again = checkpoints.load(tmp_path / "cell" / "5.json", run.state, {"code": "x"})
     kept, back = run.arrays(), again.arrays()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import engine, plan, records
+from experiments import engine, member, plan, records
 from tests.experiments import tiny
 
 
@@ -106,14 +106,14 @@ def test_an_error_in_one_cell_leaves_its_neighbours_alone(prepared, monkeypatch)
     workdir, made = prepared()
     program, cells = next(iter(made.programs.items()))
     broken = cells[1]
-    summarise = engine.summarise
+    summarise = member.summarise
 
     def faulty(config, *rest):
         if plan.identity(config) == broken:
             raise ValueError("a bug in one cell")
         return summarise(config, *rest)
 
-    monkeypatch.setattr(engine, "summarise", faulty)
+    monkeypatch.setattr(member, "summarise", faulty)
     list(engine.run_program(workdir, program))
     frame = records.load(workdir).loc[cells]
     assert frame.status[broken] == "failed"

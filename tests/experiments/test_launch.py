@@ -277,6 +277,8 @@ WRONG = {
     "a size of a file without sizes": (["--size=quick"], "has no SIZES; leave --size out"),
     "an unknown executor": (["--executor=loca"], "did you mean local?"),
     "a status that none has": (["--retry=faild"], "did you mean failed?"),
+    "a device that none is": (["--device=gpus"], "expected one of auto, cpu, gpu; did you mean gpu?"),
+    "a group of nobody": (["--group=0"], "expected a number of cells from 1, or auto"),
     "memory that is none": (["--lane_memory=lots"], "expected bytes, such as 500M or 4G"),
     "two mistakes at once": (["--config.model.widht=1", "--config.optim.nmae=sgd"], "did you mean optim.name?"),
 }

@@ -1,5 +1,6 @@
 """Cells that are probed: what they leave, and that it is what was measured."""
 
+import collections
 import functools
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from experiments import engine, probing, records
 from experiments.compiled import compile_program, hold_out
+from experiments.member import Member
 from flax_tx import data, train
 from flax_tx.config import split
 from flax_tx.values import values
@@ -110,7 +112,7 @@ def trained(prepared):
     workdir, made = prepared(sweep(END, "model.wiring", ["pre"]))
     cell, config = next(iter(made.cells.items()))
     compiled, numbers = compile_program(config), values(config)
-    list(engine.run_cell(engine.Desk(workdir), cell, config, compiled))
+    list(engine.train(engine.Desk(workdir), collections.deque([Member(cell, config)]), compiled))
     state, _ = compiled.training.chunk(numbers, compiled.arrays, compiled.training.init(numbers), np.int32(3))
     held_out, count = compiled.training.held_out["validation"]
 
