@@ -1,7 +1,10 @@
 """The running of a plan: how the flags of a launch say it, what is run again, and how it ends when interrupted."""
 
 import argparse
+import contextlib
+import functools
 import importlib
+import math
 import re
 import signal
 import threading
@@ -13,9 +16,10 @@ from typing import NoReturn
 import psutil
 from rich.console import Console
 
-from experiments import launches, leftovers, progress, provenance, records
+from experiments import launches, leftovers, progress, provenance, records, remote
 from experiments import plan as planning
 from experiments.command import Interrupted
+from experiments.executors import cluster
 from experiments.executors.local import cores
 from experiments.leases import Holder, Leases
 from experiments.plan import Plan
@@ -23,7 +27,7 @@ from experiments.settings import Settings
 from flax_tx.config import to_dict
 from flax_tx.errors import nearest
 
-EXECUTORS = ("local", "inline")
+EXECUTORS = ("local", "inline", "ray")
 RETRIED = ("failed", "diverged", "stuck", records.DAMAGED)
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
@@ -40,6 +44,13 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     )
     flags.add_argument("--checkpoint_seconds", type=float, default=60.0, help="0: at every chunk; below 0: never")
     flags.add_argument("--keep_state", action="store_true", help="keep last states, for longer cells to go on from")
+    flags.add_argument("--ray_address", help="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
+    flags.add_argument("--task_cpus", type=float, default=1.0, help="CPUs of a node that a lane of Ray takes")
+    flags.add_argument("--task_gpus", type=float, help="GPUs of it; default: one where there are any")
+
+
+def add_retry(flags: argparse.ArgumentParser) -> None:
+    """The flag of a command that may give results up."""
     flags.add_argument("--retry", default="", help=f"run again what ended so: some of {','.join(RETRIED)}")
 
 
@@ -54,9 +65,26 @@ def problems(flags: argparse.Namespace) -> Iterator[str]:
         yield f"--lane_memory = {flags.lane_memory!r}: expected bytes, such as 500M or 4G, or auto, or 0 for any"
     if flags.checkpoint_seconds != flags.checkpoint_seconds:
         yield f"--checkpoint_seconds = {flags.checkpoint_seconds}: expected a number of seconds"
+    yield from cluster_problems(flags)
+
+
+def retry_problems(flags: argparse.Namespace) -> Iterator[str]:
+    """The same of --retry."""
     for name in retried(flags):
         if name not in RETRIED:
             yield f"--retry = {name!r}: expected one or some of {', '.join(RETRIED)}{nearest(name, RETRIED)}"
+
+
+def cluster_problems(flags: argparse.Namespace) -> Iterator[str]:
+    """The same of the flags about Ray. To know whether a cluster can be joined, it is joined."""
+    if not 0 < flags.task_cpus < math.inf:
+        yield f"--task_cpus = {flags.task_cpus}: expected more than 0"
+    if flags.task_gpus is not None and not 0 <= flags.task_gpus < math.inf:
+        yield f"--task_gpus = {flags.task_gpus}: expected 0 or more"
+    if flags.executor != "ray" and flags.ray_address:
+        yield f"--ray_address = {flags.ray_address!r}: expected none with --executor={flags.executor}"
+    if flags.executor == "ray":
+        yield from cluster.problems(flags.ray_address or "")
 
 
 def retried(flags: argparse.Namespace) -> list[str]:
@@ -67,8 +95,21 @@ def retried(flags: argparse.Namespace) -> list[str]:
 def settings(flags: argparse.Namespace) -> Settings:
     """The flags, for an executor."""
     return Settings(
-        flags.lanes, memory(flags.lane_memory, flags.lanes or len(cores())), flags.checkpoint_seconds, flags.keep_state
+        flags.lanes,
+        memory(flags.lane_memory, flags.lanes or len(cores())),
+        flags.checkpoint_seconds,
+        flags.keep_state,
+        flags.ray_address or "",
+        flags.task_cpus,
+        flags.task_gpus,
     )
+
+
+def lanes(flags: argparse.Namespace) -> int:
+    """How many lanes a launch with these flags has, where it has programs enough."""
+    if flags.executor == "inline":
+        return 1
+    return flags.lanes or (cluster.room({"CPU": flags.task_cpus}) if flags.executor == "ray" else len(cores())) or 1
 
 
 def memory(text: str, lanes: int) -> int:
@@ -89,18 +130,27 @@ def again(flags: argparse.Namespace, plan: Plan) -> set[str]:
     return {cell for cell in found if records.outcome(flags.workdir, cell)["status"] in statuses}
 
 
+def begin(plan: Plan, flags: argparse.Namespace, command: str, console: Console) -> None:
+    """Writes what the runs read, and gives up what is to be run again. Raises: OSError, UserError where it cannot."""
+    say = functools.partial(say_waiting, console)
+    with ended_by_signals(), closing(Leases(flags.workdir)) as leases, leases.hold("sweep", say):
+        leftovers.tidy(flags.workdir, leases)
+        for cell in again(flags, plan):
+            records.forget(flags.workdir, cell)
+        prepare(plan, flags.workdir, command, records.finished(flags.workdir, plan.cells))
+    remote.push(flags.workdir)
+
+
 def run(plan: Plan, flags: argparse.Namespace, command: str, console: Console) -> launches.Watch:
     """Runs what is missing, beside other launchers of this workdir. Raises: OSError, UserError where it cannot."""
-    with ended_by_signals(), closing(Leases(flags.workdir)) as leases:
-        with leases.hold("sweep", lambda holder: say_waiting(console, holder)):
-            leftovers.tidy(flags.workdir, leases)
-            for cell in again(flags, plan):
-                records.forget(flags.workdir, cell)
-            done = records.finished(flags.workdir, plan.cells)
-            prepare(plan, flags.workdir, command, done)
-        with launches.timed(flags.workdir, command, plan, leases) as watch:
-            train(plan, flags, done, console, watch, leases)
-        return watch
+    with (
+        ended_by_signals(),
+        closing(Leases(flags.workdir)) as leases,
+        launches.timed(flags.workdir, command, plan, leases) as watch,
+    ):
+        train(plan, flags, records.finished(flags.workdir, plan.cells), console, watch, leases)
+    remote.push(flags.workdir)
+    return watch
 
 
 def say_waiting(console: Console, holder: Holder) -> None:
@@ -157,6 +207,9 @@ def train(
     try:
         for event in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
             watch.note(event)
+            if event["event"] == "cell":
+                with contextlib.suppress(records.RecordError):  # the last push tries again
+                    remote.push(flags.workdir, [event["cell"]])
     except KeyboardInterrupt as interruption:
         watch.signal = getattr(interruption, "signum", signal.SIGINT)
     finally:

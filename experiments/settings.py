@@ -10,12 +10,17 @@ class Settings:
     `lanes`: worker processes; 0: one per core. `lane_memory`: bytes of memory that a lane may use; 0: any.
     `checkpoint_seconds`: between two checkpoints of a cell in training; 0: at every chunk; negative: never.
     `keep_state`: whether the last state of a cell is kept, for a longer one to start from.
+    `ray_address`: of the cluster whose nodes have the lanes. `task_cpus`, `task_gpus`: what one lane takes of a node;
+    no `task_gpus`: one, where any node has GPUs.
     """
 
     lanes: int = 0
     lane_memory: int = 0
     checkpoint_seconds: float = 60.0
     keep_state: bool = False
+    ray_address: str = ""
+    task_cpus: float = 1.0
+    task_gpus: float | None = None
 
 
 USUAL = Settings()
