@@ -84,6 +84,7 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
         problems += conflicts(plan, flags.workdir)
     if problems:
         raise UserError(problems)
+    running.join(flags)
     return plan
 
 

@@ -76,7 +76,7 @@ def retry_problems(flags: argparse.Namespace) -> Iterator[str]:
 
 
 def cluster_problems(flags: argparse.Namespace) -> Iterator[str]:
-    """The same of the flags about Ray. To know whether a cluster can be joined, it is joined."""
+    """The same of the flags about Ray."""
     if not 0 < flags.task_cpus < math.inf:
         yield f"--task_cpus = {flags.task_cpus}: expected more than 0"
     if flags.task_gpus is not None and not 0 <= flags.task_gpus < math.inf:
@@ -85,6 +85,15 @@ def cluster_problems(flags: argparse.Namespace) -> Iterator[str]:
         yield f"--ray_address = {flags.ray_address!r}: expected none with --executor={flags.executor}"
     if flags.executor == "ray":
         yield from cluster.problems(flags.ray_address or "")
+
+
+def join(flags: argparse.Namespace) -> None:
+    """Joins the cluster that the flags name, if they do: what is wrong with it is known before anything is written.
+
+    Raises: UserError, one line.
+    """
+    if flags.executor == "ray":
+        cluster.join(flags.ray_address)
 
 
 def retried(flags: argparse.Namespace) -> list[str]:

@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
     if problems := [*running.problems(flags)]:
         raise UserError(problems)
     console, sweep = Screen(highlight=False), plan.recorded(flags.workdir)
+    running.join(flags)
     watch = running.run(sweep, flags, shlex.join(["python", "-m", "experiments.work", *argv]), console)
     if watch.signal:
         return ending.interrupted(sweep, flags.workdir, watch, console)

@@ -43,14 +43,9 @@ def library() -> ModuleType:
 
 
 def problems(address: str) -> Iterator[str]:
-    """Why a launch cannot have its lanes at this address, a line each; none where the cluster is joined."""
-    found = [*installation(), *wrong_address(address)]
-    yield from found
-    if not found:
-        try:
-            join(address)
-        except UserError as error:
-            yield from error.problems
+    """What can be seen to be wrong before a cluster is joined, a line each."""
+    yield from installation()
+    yield from wrong_address(address)
 
 
 def installation() -> Iterator[str]:
@@ -92,7 +87,6 @@ def join(address: str) -> None:
                 address,
                 log_to_driver=False,
                 logging_level="CRITICAL",
-                configure_logging=True,
                 runtime_env={"env_vars": environment()},
                 **(PRIVATE if address == "local" else {}),
             )
