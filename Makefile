@@ -5,11 +5,12 @@ WORKDIR ?= runs/depth_stability
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 PARITY_VENV ?= .venv-parity
+CLUSTER_VENV ?= .venv-cluster
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP     = python -m pip install --quiet --disable-pip-version-check --require-hashes
 COMPILE = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-DEBIAN  = chromium texlive-latex-recommended poppler-utils fonts-dejavu-core
+DEBIAN  = chromium texlive-latex-recommended poppler-utils fonts-dejavu-core iproute2
 SUDO   ?= $(shell test "$$(id -u)" = 0 || echo sudo)
 
 SIZE   ?= quick
@@ -18,7 +19,7 @@ FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmu
 
 BENCHMARKS ?= throughput whole_sweep deep instrument cost_model remat
 
-.PHONY: sweep test lint tools results faults bench parity docs lock clean
+.PHONY: sweep test lint tools results faults bench parity cluster-test docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
@@ -31,8 +32,8 @@ lint: $(STAMP)     ## style, the direction of imports, and known vulnerabilities
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/audit
 
-tools:             ## Debian's Chromium and LaTeX, with which some tests open pages and print tables
-	@for tool in chromium pdflatex pdftoppm; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+tools:             ## what some tests need of Debian: Chromium for pages, LaTeX for tables, iproute2 for networks
+	@for tool in chromium pdflatex pdftoppm ip; do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
 	test -z "$$missing" || { $(SUDO) apt-get update -q && $(SUDO) apt-get install -q -y --no-install-recommends $(DEBIAN); }
 
 results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and write results/ anew
@@ -49,6 +50,9 @@ bench: $(PARITY_VENV)/.installed     ## speed beside a plain Flax loop, PyTorch 
 
 parity: $(PARITY_VENV)/.installed    ## the same numbers as PyTorch, Keras and x-transformers
 	$(PARITY_VENV)/bin/python -m pytest parity
+
+cluster-test: $(CLUSTER_VENV)/.installed    ## a sweep on two Ray nodes and on a bucket: nothing is lost, all bits are the same
+	$(CLUSTER_VENV)/bin/python -m pytest cluster
 
 docs: $(STAMP)     ## write docs/catalogue.md from the tables of the code, and the notebook with what comes out (a minute)
 	$(BIN)/python -m flax_tx.catalogue --write
@@ -77,10 +81,20 @@ $(PARITY_VENV)/.installed: requirements.txt requirements-parity.txt requirements
 	  || { echo "if PyTorch's CPU wheel was not found: make parity TORCH_INDEX=URL, or PIP_FIND_LINKS=FOLDER make parity"; exit 2; }
 	@touch $@
 
+$(CLUSTER_VENV)/.installed: requirements.txt requirements-cluster.txt requirements-data.txt
+	@$(CHECK_PYTHON)
+	@echo "making $(CLUSTER_VENV) from the locks (some minutes, once)"
+	$(PYTHON) -m venv --clear $(CLUSTER_VENV)
+	$(CLUSTER_VENV)/bin/$(PIP) -r requirements.txt
+	$(CLUSTER_VENV)/bin/$(PIP) -r requirements-cluster.txt
+	$(CLUSTER_VENV)/bin/$(PIP) --no-deps -r requirements-data.txt
+	@touch $@
+
 lock:              ## compile the locks anew (needs uv)
 	$(COMPILE) -o requirements.txt requirements.in
 	$(COMPILE) --no-deps -o requirements-data.txt requirements-data.in
+	$(COMPILE) -o requirements-cluster.txt requirements-cluster.in
 	$(COMPILE) --extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match -o requirements-parity.txt requirements-parity.in
 
 clean:             ## remove what the commands made, except results
-	rm -rf $(VENV) $(PARITY_VENV) .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PARITY_VENV) $(CLUSTER_VENV) .pytest_cache .ruff_cache .import_linter_cache

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from experiments import remote
 from experiments.files import trouble
 from experiments.visible import lines
 from flax_tx.errors import UserError
@@ -20,7 +21,7 @@ PICTURES = (".png", ".pdf", ".svg")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser with --workdir that raises UserError where argparse would print its usage and exit."""
+    """An argument parser with --workdir, a folder or a URL, that raises UserError where argparse would exit."""
 
     def __init__(self, module: str, description: str, several: bool = False):
         super().__init__(f"python -m {module}", description=description, allow_abbrev=False)
@@ -37,7 +38,10 @@ class Parser(argparse.ArgumentParser):
         wrong += [f"{text}: expected a value" for text in args or () if text.endswith("=--")]  # argparse would lose it
         if wrong:
             raise UserError(f"{self.prog}: {problem}" for problem in wrong)
-        return super().parse_known_args(args, namespace)
+        flags, rest = super().parse_known_args(args, namespace)
+        one = isinstance(flags.workdir, str)
+        flags.workdir = remote.local(flags.workdir) if one else [*map(remote.local, flags.workdir)]
+        return flags, rest
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""

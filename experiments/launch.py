@@ -4,10 +4,11 @@
 A sweep file may come in several sizes (SIZES, usually smoke, quick and full); --size chooses one, else quick is taken
 where it exists, else the first. Sizes share a workdir: what they have in common is run once.
 
-Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there. Cells that
-have a result are not run again, so the same command continues a sweep; changed claims, tables or figures are taken
-over without any run. --retry=failed runs those again that failed. Several launchers may share a workdir, each takes
-programs that no other has. What a launch took lies in launches/, what its lanes printed in logs/.
+Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there, --prepare_only
+when all is written that experiments.work needs. Cells that have a result are not run again, so the same command
+continues a sweep; changed claims, tables or figures are taken over without any run. --retry=failed runs those again
+that failed. Several launchers may share a workdir, each takes programs that no other has. What a launch took lies in
+launches/, what its lanes printed in logs/.
 
 Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was asked or nothing can be written, 129,
 130, 143 interrupted by a closed terminal, Ctrl-C, a termination.
@@ -16,14 +17,12 @@ Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was a
 import argparse
 import shlex
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from experiments import growth, records, running, sweep_file
+from experiments import ending, growth, records, running, sweep_file
 from experiments import plan as planning
 from experiments.command import Parser, run
 from experiments.executors import devices
@@ -44,7 +43,9 @@ def parser() -> Parser:
     flags.add_argument("--config", required=True, help="a sweep file; --config.FIELD=VALUE changes a field of it")
     flags.add_argument("--size", help="one of the file's SIZES; default: quick, else the first")
     flags.add_argument("--dry_run", action="store_true", help="print the plan and stop")
+    flags.add_argument("--prepare_only", action="store_true", help="write what experiments.work runs, and stop")
     running.add_flags(flags)
+    running.add_retry(flags)
     return flags
 
 
@@ -57,31 +58,20 @@ def main(argv: Sequence[str]) -> int:
     console.print(describe(plan, flags, done))
     if flags.dry_run:
         return 0
-    watch = running.run(plan, flags, shlex.join(["python", "-m", "experiments.launch", *argv]), console)
+    command = shlex.join(["python", "-m", "experiments.launch", *argv])
+    running.begin(plan, flags, command, console)
+    if flags.prepare_only:
+        return 0
+    watch = running.run(plan, flags, command, console)
     if watch.signal:
-        left = len(plan.cells) - len(records.finished(flags.workdir, plan.cells))
-        console.print(
-            f"interrupted: {left} of {len(plan.cells)} cells left; the same command continues", style="yellow"
-        )
-        return 128 + watch.signal
+        return ending.interrupted(plan, flags.workdir, watch, console)
     print_table(flags.workdir, console)
-    return report_bad(flags.workdir, plan, console)
-
-
-def report_bad(workdir: str, plan: Plan, console: Console) -> int:
-    """A line for the cells without a result that can be used. Returns 1 when there are any."""
-    ends = Counter(records.outcome(workdir, cell)["status"] for cell in plan.cells)
-    bad = {status: ends[status] for status in ("failed", records.DAMAGED, records.MISSING) if ends[status]}
-    if bad:
-        said = ", ".join(f"{number} {status}" for status, number in bad.items())
-        command = f"python -m experiments.status --workdir={shlex.quote(workdir)}"
-        console.print(f"cells: {said}; {command}", style="red", markup=False, highlight=False, soft_wrap=True)
-    return 1 if bad else 0
+    return ending.report_bad(plan, flags.workdir, console)
 
 
 def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
     """The plan. Raises: UserError with all that is wrong with flags, sweep file, cells, data and workdir."""
-    problems = [*running.problems(flags)]
+    problems = [*running.problems(flags), *running.retry_problems(flags)]
     plan, known = None, [f"--{name}" for name in vars(flags)]
     for step in (
         lambda: check_workdir(flags.workdir),
@@ -95,6 +85,7 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
         problems += conflicts(plan, flags.workdir)
     if problems:
         raise UserError(problems)
+    running.join(flags)
     return plan
 
 
@@ -160,9 +151,9 @@ def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tup
         return
     work = sum(plan.flops(cell) for cell in left)
     programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
-    lanes = 1 if flags.executor == "inline" else len(devices.own(flags.device, flags.lanes))
-    seconds = (work / NOMINAL + programs * COMPILING) / min(lanes, programs)
-    yield "work", f"{count(work)}FLOP to do on {min(lanes, programs)} lanes; about {max(1, round(seconds / 60))} min"
+    lanes = min(running.lanes(flags), programs)
+    seconds = (work / NOMINAL + programs * COMPILING) / lanes
+    yield "work", f"{count(work)}FLOP to do on {lanes} lanes; about {max(1, round(seconds / 60))} min"
 
 
 if __name__ == "__main__":

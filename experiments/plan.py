@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import claims, figure_spec, table_spec
+from experiments import claims, figure_spec, records, table_spec
 from experiments.labels import key
 from experiments.records import ARM
 from experiments.sweep_file import SweepFile
 from flax_tx import cost, data
-from flax_tx.config import Config, broken_rules, flatten, identity, put, resolve, split, to_dict
+from flax_tx.config import Config, broken_rules, flatten, freeze, identity, put, resolve, split, to_dict
 from flax_tx.data import Description
 from flax_tx.errors import UserError
 
@@ -76,6 +76,21 @@ def make(file: SweepFile, overrides: dict[str, Any]) -> Plan:
         raise UserError(dict.fromkeys(found))
     cells = {identity(config): config for config in configs}
     return Plan(file, axes, cells, programs(cells), about, notes, arms)
+
+
+def recorded(workdir: str) -> Plan:
+    """The plan that a workdir was prepared for, from its records alone. Raises: UserError with all that is wrong."""
+    manifest = records.sweep(workdir)
+    cells = {cell: freeze(records.read_config(workdir, cell)) for cell in manifest["cells"]}
+    about, wrong = describe_data([*cells.values()])
+    if wrong:
+        raise UserError(dict.fromkeys(wrong))
+    file = SweepFile(workdir, manifest["name"], manifest["question"], {}, [], (), size=manifest.get("size"))
+    arms = manifest.get("arms") or {}
+    plan = Plan(file, manifest["axes"], cells, manifest["programs"], about, arms=arms)
+    if changed := changed_data(plan, workdir, manifest):
+        raise UserError(changed)
+    return plan
 
 
 def replaced(file: SweepFile, overrides: dict) -> list[str]:

@@ -59,6 +59,7 @@ def lines(plan: Plan, cells: list[str], events: Iterable[dict], console: Console
 NEWS = {
     "retry": "retry     program {program}: {cells} cells again, {reason}",
     "smaller": "smaller   {size} cells at a time: {reason}",
+    "left": "left      program {program}: {cells} cells, {reason}",
     "waiting": "waiting   program {program}: {cells} cells are run by {holder}",
 }
 

@@ -161,24 +161,36 @@ def write_result(
     """
     if status["status"] not in STATUSES:
         raise ValueError(f"status {status['status']!r}: expected one of {', '.join(STATUSES)}")
-    folder, written = cell_dir(workdir, cell), {}
-    if not Path(workdir).is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(workdir))
-    for stale in RESULT:
-        (folder / stale).unlink(missing_ok=True)
-    for name, encode, content in (
+    kinds = (
         ("metrics.parquet", files.parquet_bytes, metrics),
         ("layers.parquet", files.parquet_bytes, layers),
         ("probes.parquet", files.parquet_bytes, probes),
         ("summary.json", files.json_bytes, summary),
         ("error.txt", files.text_bytes, error),
-    ):
-        if content is not None:
-            encoded = encode(content)
-            write_bytes(folder / name, encoded)
-            written[name] = files.digest(encoded)
-    status = {"step": None, "reason": None, **status, "files": written}
-    write_bytes(folder / "status.json", files.json_bytes(status))
+    )
+    written = {name: encode(content) for name, encode, content in kinds if content is not None}
+    proofs = {name: files.digest(content) for name, content in written.items()}
+    status = {"step": None, "reason": None, **status, "files": proofs}
+    write_files(workdir, cell, {**written, "status.json": files.json_bytes(status)})
+
+
+def write_files(workdir: str | os.PathLike, cell: str, content: Mapping[str, bytes]) -> None:
+    """Writes the files of a result, status.json last, in place of those of an earlier one. Raises: OSError."""
+    folder = cell_dir(workdir, cell)
+    if not Path(workdir).is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(workdir))
+    for stale in RESULT:
+        (folder / stale).unlink(missing_ok=True)
+    for name in sorted(content, key=lambda name: name == "status.json"):
+        write_bytes(folder / name, content[name])
+
+
+def read_files(workdir: str | os.PathLike, cell: str) -> dict[str, bytes]:
+    """The files of a result, as write_files takes them to another workdir. Raises: RecordError where not whole."""
+    folder, status = cell_dir(workdir, cell), status_of(workdir, cell)
+    if status is None:
+        raise RecordError(f"{folder}: damaged (no status.json)")
+    return {**_proved(folder, status), "status.json": files.read_bytes(folder / "status.json")}
 
 
 def sweep(workdir: str | os.PathLike) -> dict:

@@ -1,7 +1,10 @@
 """The running of a plan: how the flags of a launch say it, what is run again, and how it ends when interrupted."""
 
 import argparse
+import contextlib
+import functools
 import importlib
+import math
 import re
 import signal
 import threading
@@ -13,17 +16,17 @@ from typing import NoReturn
 import psutil
 from rich.console import Console
 
-from experiments import launches, leftovers, progress, provenance, records
+from experiments import launches, leftovers, progress, provenance, records, remote
 from experiments import plan as planning
 from experiments.command import Interrupted
-from experiments.executors import devices
+from experiments.executors import cluster, devices
 from experiments.leases import Holder, Leases
 from experiments.plan import Plan
 from experiments.settings import Settings
 from flax_tx.config import to_dict
 from flax_tx.errors import nearest
 
-EXECUTORS = ("local", "inline")
+EXECUTORS = ("local", "inline", "ray")
 RETRIED = ("failed", "diverged", "stuck", records.DAMAGED)
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
@@ -42,6 +45,13 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     )
     flags.add_argument("--checkpoint_seconds", type=float, default=60.0, help="0: at every chunk; below 0: never")
     flags.add_argument("--keep_state", action="store_true", help="keep last states, for longer cells to go on from")
+    flags.add_argument("--ray_address", help="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
+    flags.add_argument("--task_cpus", type=float, default=1.0, help="CPUs of a node that a lane of Ray takes")
+    flags.add_argument("--task_gpus", type=float, help="GPUs of it; default: one where there are any")
+
+
+def add_retry(flags: argparse.ArgumentParser) -> None:
+    """The flag of a command that may give results up."""
     flags.add_argument("--retry", default="", help=f"run again what ended so: some of {','.join(RETRIED)}")
 
 
@@ -52,16 +62,42 @@ def problems(flags: argparse.Namespace) -> Iterator[str]:
         yield f"--executor = {flags.executor!r}: expected one of {names}{nearest(flags.executor, EXECUTORS)}"
     if flags.lanes < 0:
         yield f"--lanes = {flags.lanes}: expected 0 (one per device) or more"
-    yield from devices.problems(flags.device)
+    yield from devices.problems(flags.device, here=flags.executor != "ray")
     if flags.group != "auto" and not re.fullmatch(r"[1-9]\d{0,5}", flags.group):
         yield f"--group = {flags.group!r}: expected a number of cells from 1, or auto"
     if flags.lane_memory != "auto" and not re.fullmatch(r"\d+[KMGT]?", flags.lane_memory):
         yield f"--lane_memory = {flags.lane_memory!r}: expected bytes, such as 500M or 4G, or auto, or 0 for any"
     if flags.checkpoint_seconds != flags.checkpoint_seconds:
         yield f"--checkpoint_seconds = {flags.checkpoint_seconds}: expected a number of seconds"
+    yield from cluster_problems(flags)
+
+
+def retry_problems(flags: argparse.Namespace) -> Iterator[str]:
+    """The same of --retry."""
     for name in retried(flags):
         if name not in RETRIED:
             yield f"--retry = {name!r}: expected one or some of {', '.join(RETRIED)}{nearest(name, RETRIED)}"
+
+
+def cluster_problems(flags: argparse.Namespace) -> Iterator[str]:
+    """The same of the flags about Ray."""
+    if not 0 < flags.task_cpus < math.inf:
+        yield f"--task_cpus = {flags.task_cpus}: expected more than 0"
+    if flags.task_gpus is not None and not 0 <= flags.task_gpus < math.inf:
+        yield f"--task_gpus = {flags.task_gpus}: expected 0 or more"
+    if flags.executor != "ray" and flags.ray_address:
+        yield f"--ray_address = {flags.ray_address!r}: expected none with --executor={flags.executor}"
+    if flags.executor == "ray":
+        yield from cluster.problems(flags.ray_address or "")
+
+
+def join(flags: argparse.Namespace) -> None:
+    """Joins the cluster that the flags name, if they do: what is wrong with it is known before anything is written.
+
+    Raises: UserError, one line.
+    """
+    if flags.executor == "ray":
+        cluster.join(flags.ray_address)
 
 
 def retried(flags: argparse.Namespace) -> list[str]:
@@ -78,7 +114,19 @@ def settings(flags: argparse.Namespace) -> Settings:
         keep_state=flags.keep_state,
         group=0 if flags.group == "auto" else int(flags.group),
         device=flags.device,
+        ray_address=flags.ray_address or "",
+        task_cpus=flags.task_cpus,
+        task_gpus=flags.task_gpus,
     )
+
+
+def lanes(flags: argparse.Namespace) -> int:
+    """How many lanes a launch with these flags has, where it has programs enough."""
+    if flags.executor == "inline":
+        return 1
+    if flags.executor == "ray":
+        return flags.lanes or cluster.room({"CPU": flags.task_cpus}) or 1
+    return len(devices.own(flags.device, flags.lanes))
 
 
 def memory(text: str, lanes: int) -> int:
@@ -99,18 +147,27 @@ def again(flags: argparse.Namespace, plan: Plan) -> set[str]:
     return {cell for cell in found if records.outcome(flags.workdir, cell)["status"] in statuses}
 
 
+def begin(plan: Plan, flags: argparse.Namespace, command: str, console: Console) -> None:
+    """Writes what the runs read, and gives up what is to be run again. Raises: OSError, UserError where it cannot."""
+    say = functools.partial(say_waiting, console)
+    with ended_by_signals(), closing(Leases(flags.workdir)) as leases, leases.hold("sweep", say):
+        leftovers.tidy(flags.workdir, leases)
+        for cell in again(flags, plan):
+            records.forget(flags.workdir, cell)
+        prepare(plan, flags.workdir, command, records.finished(flags.workdir, plan.cells))
+    remote.push(flags.workdir)
+
+
 def run(plan: Plan, flags: argparse.Namespace, command: str, console: Console) -> launches.Watch:
     """Runs what is missing, beside other launchers of this workdir. Raises: OSError, UserError where it cannot."""
-    with ended_by_signals(), closing(Leases(flags.workdir)) as leases:
-        with leases.hold("sweep", lambda holder: say_waiting(console, holder)):
-            leftovers.tidy(flags.workdir, leases)
-            for cell in again(flags, plan):
-                records.forget(flags.workdir, cell)
-            done = records.finished(flags.workdir, plan.cells)
-            prepare(plan, flags.workdir, command, done)
-        with launches.timed(flags.workdir, command, plan, leases) as watch:
-            train(plan, flags, done, console, watch, leases)
-        return watch
+    with (
+        ended_by_signals(),
+        closing(Leases(flags.workdir)) as leases,
+        launches.timed(flags.workdir, command, plan, leases) as watch,
+    ):
+        train(plan, flags, records.finished(flags.workdir, plan.cells), console, watch, leases)
+    remote.push(flags.workdir)
+    return watch
 
 
 def say_waiting(console: Console, holder: Holder) -> None:
@@ -167,6 +224,9 @@ def train(
     try:
         for event in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
             watch.note(event)
+            if event["event"] == "cell":
+                with contextlib.suppress(records.RecordError):  # the last push tries again
+                    remote.push(flags.workdir, [event["cell"]])
     except KeyboardInterrupt as interruption:
         watch.signal = getattr(interruption, "signum", signal.SIGINT)
     finally:

@@ -12,6 +12,8 @@ class Settings:
     `keep_state`: whether the last state of a cell is kept, for a longer one to start from.
     `group`: cells of a program that train together at most; 0: one on a CPU, on other devices what their memory holds.
     `device`: what a lane owns: cpu (a core), gpu, or auto: a GPU where there are any, else a core.
+    `ray_address`: of the cluster whose nodes have the lanes. `task_cpus`, `task_gpus`: what one lane takes of a node;
+    no `task_gpus`: one, where any node has GPUs.
     """
 
     lanes: int = 0
@@ -20,6 +22,9 @@ class Settings:
     keep_state: bool = False
     group: int = 0
     device: str = "auto"
+    ray_address: str = ""
+    task_cpus: float = 1.0
+    task_gpus: float | None = None
 
 
 USUAL = Settings()

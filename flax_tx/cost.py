@@ -62,6 +62,30 @@ def state_bytes(num_params: int, optimizer: str) -> int:
     return 4 * num_params * (2 if optimizer == "sgd" else 3)
 
 
+def training_bytes(config: Config, vocab_size: int, outputs: int, task: str = "lm") -> int:
+    """Bytes that the training of one cell takes, about: state, gradient and update, and what the backward pass reads.
+
+    That is the input and the output of every kernel, in the compute dtype, and in float32 the logits and weights of
+    attention, 2 L per head and token, and those of the classes.
+    """
+    model, length, size = config.model, config.data.seq_len, 2 if config.model.dtype == "bfloat16" else 4
+    num_params = params(model, vocab_size, outputs, length, task)
+    tokens = config.train.batch_size * length
+    predictions = config.train.batch_size if task == "classify" else tokens
+    stacks = [(model, True), (encoder(model), False)] if task == "translate" else [(model, False)]
+    per_token = sum(
+        block.num_layers
+        * (
+            size * sum(i + o for name in sublayers(block, cross) for i, o in shapes(block, name))
+            + 8 * length * block.num_heads * (1 + cross)
+        )
+        for stack, cross in stacks
+        for block in blocks(stack)
+    )
+    states = state_bytes(num_params, config.optim.name) + 8 * num_params
+    return states + tokens * per_token + 8 * predictions * outputs
+
+
 def shapes(block: Model, name: str) -> list[tuple[int, int]]:
     """(fan_in, fan_out) of the kernels of one sublayer."""
     width, inner, hidden = block.width, block.inner_width(), block.hidden_dim()

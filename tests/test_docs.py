@@ -1,5 +1,6 @@
 """The documents say what is so: the catalogue is what the code makes, the examples of the guide run end to end."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -7,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from experiments import plan, sweep_file
+from experiments import plan, remote, sweep_file
 from flax_tx import catalogue, methods
 from flax_tx.config import knobs
 from flax_tx.wiring import WIRINGS, Wiring
@@ -103,3 +105,28 @@ def test_every_link_and_every_file_that_is_named_exists(document):
     named = [ROOT / name for name in re.findall(r"`((?:flax_tx|docs|sweeps|experiments)/[\w/.]+)`", text)]
     assert linked + named
     assert [path for path in linked + named if not path.exists()] == []
+
+
+@pytest.mark.parametrize("document", ["clusters.md", "kuberay.yaml"])
+def test_the_launches_on_clusters_have_flags_that_exist(document, monkeypatch):
+    monkeypatch.setattr(remote, "local", lambda workdir: workdir)  # no bucket is asked
+    text = (ROOT / "docs" / document).read_text(encoding="utf-8").replace("\\\n", " ")
+    if document.endswith("yaml"):
+        text = yaml.safe_load(text)["spec"]["entrypoint"]
+    found = re.findall(r"python -m experiments\.(launch|work)((?: +--[^\s\"]+)+)", text)
+    assert found
+    for command, arguments in found:
+        module = importlib.import_module(f"experiments.{command}")
+        _, rest = module.parser().parse_known_args(arguments.split())
+        assert rest == [], command
+
+
+def test_the_ray_job_is_one_cluster_with_a_token_and_the_version_that_is_asked_for():
+    job = yaml.safe_load((ROOT / "docs" / "kuberay.yaml").read_text(encoding="utf-8"))
+    cluster = job["spec"]["rayClusterSpec"]
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    assert cluster["authOptions"] == {"mode": "token"}
+    assert f"\nray=={cluster['rayVersion']} " in (ROOT / "requirements-cluster.txt").read_text(encoding="utf-8")
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    containers = [container for group in groups for container in group["template"]["spec"]["containers"]]
+    assert len({container["image"] for container in containers}) == 1

@@ -53,7 +53,9 @@ def test_arrays_are_loaded_without_pickle_wherever_they_are_loaded():
                 assert {word.arg for word in node.keywords} >= {"allow_pickle"}, path
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-data.txt", "requirements-parity.txt"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.txt", "requirements-data.txt", "requirements-parity.txt", "requirements-cluster.txt"]
+)
 def test_every_package_of_a_lock_has_its_hashes(lock):
     text = (ROOT / lock).read_text()
     packages = re.findall(r"^([a-zA-Z0-9][\w.-]*)==", text, re.MULTILINE)

@@ -90,13 +90,13 @@ def for_gpu(name: str, sharers: int) -> dict[str, str]:
     return mine | share
 
 
-def problems(kind: str) -> Iterator[str]:
-    """Why lanes cannot own that, a line each."""
+def problems(kind: str, here: bool = True) -> Iterator[str]:
+    """Why lanes cannot own that, a line each; `here`: on this machine."""
     if kind not in KINDS:
         yield f"--device = {kind!r}: expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}"
-    if kind == "gpu" and not gpus():
+    if kind == "gpu" and here and not gpus():
         yield f"--device = 'gpu': no GPU in CUDA_VISIBLE_DEVICES, {DRIVER} or nvidia-smi -L; expected cpu or auto"
-    if kind == "gpu" and not plugin():
+    if kind == "gpu" and here and not plugin():
         yield f"--device = 'gpu': this JAX has no CUDA; {install()}"
 
 

@@ -1,0 +1,15 @@
+"""What a lane needs of its machine, known before it starts."""
+
+from experiments import records
+from flax_tx import cost, data
+from flax_tx.config import freeze
+
+PROCESS = 700 << 20  # bytes of a lane beside its model: the interpreter, JAX, and XLA while it compiles
+
+
+def memory(workdir: str, cell: str) -> int:
+    """Bytes that the lane of a cell uses at most, about."""
+    config = freeze(records.read_config(workdir, cell))
+    about = data.describe(config.data)
+    outputs = about.num_classes or about.vocab_size
+    return PROCESS + cost.training_bytes(config, about.vocab_size, outputs, about.task)
