@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from experiments import probing, provenance
-from flax_tx import cost, data, train
+from flax_tx import cost, data, sharding, train
 from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, known
 from flax_tx.config import Config, split
 from flax_tx.data import Description, batches
@@ -62,7 +62,7 @@ def compile_program(config: Config) -> Compiled:
     started = time.perf_counter()
     structure, about = split(config)[0], data.describe(config.data)
     program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
-    arrays, numbers = jax.device_put(data.load(config.data)), values(config)
+    arrays, numbers = jax.device_put(data.load(config.data), sharding.everywhere(config.mesh)), values(config)
     return Compiled(
         program,
         cost.params(config.model, about.vocab_size, program.outputs, config.data.seq_len, about.task),
@@ -92,7 +92,8 @@ def origin(about: Description) -> dict[str, str]:
 def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict) -> Training:
     """The functions that train a cell."""
     init = compiled(train.init, program, COMPILE_QUICKLY)
-    shapes = (numbers, arrays, jax.eval_shape(functools.partial(train.init, program), numbers))
+    state = jax.eval_shape(functools.partial(train.init, program), numbers)
+    shapes = (numbers, arrays, sharding.shapes(config.mesh, state))
     return Training(
         init.lower(numbers).compile(),
         compiled(train.chunk, program, COMPILE, donate_argnums=2).lower(*shapes, np.int32(1)).compile(),

@@ -14,7 +14,7 @@ from experiments.labels import key
 from experiments.records import ARM
 from experiments.sweep_file import SweepFile
 from flax_tx import cost, data
-from flax_tx.config import Config, broken_rules, flatten, identity, put, resolve, split, to_dict
+from flax_tx.config import Config, broken_rules, essence, flatten, identity, late, put, resolve, split, to_dict
 from flax_tx.data import Description
 from flax_tx.errors import UserError
 
@@ -172,7 +172,7 @@ def programs(cells: dict[str, Config]) -> dict[str, list[str]]:
 @functools.cache
 def program_id(structure: Config) -> str:
     """The name of a program: a hash of what is compiled."""
-    return hashlib.sha256(json.dumps(to_dict(structure), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(essence(to_dict(structure), late()), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def work(config: Config) -> float:

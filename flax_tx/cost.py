@@ -43,7 +43,8 @@ def stack_params(model: Model, cross: bool) -> int:
 def flops_per_step(config: Config, outputs: int, task: str = "lm") -> int:
     """Floating-point operations of one training step: three times the matrix products of a forward pass.
 
-    6 per kernel entry and token, and 12 L K per head and token for QKᵀ and its product with V.
+    6 per kernel entry and token, and 12 L K per head and token for QKᵀ and its product with V. What model.remat
+    computes again is not counted: this is the work that the model needs, by which speeds are compared.
     """
     model, length = config.model, config.data.seq_len
     tokens = config.train.batch_size * length

@@ -9,6 +9,7 @@ from flax_tx.layers import dropout, matmul, norm_or_not, soft_cap, stored_scale
 from flax_tx.positions import sinusoids
 from flax_tx.reparams import unit
 from flax_tx.schema import Model
+from flax_tx.sharding import constrain
 from flax_tx.sublayer import Tokens
 
 
@@ -34,7 +35,7 @@ class Embedding(nn.Module):
             x_BxLxD += self.param("positions", init, (length, cfg.width))
         if cfg.positions == "sinusoidal":
             x_BxLxD += sinusoids(length, cfg.width)
-        x_TxD = x_BxLxD.reshape(-1, cfg.width).astype(cfg.dtype)
+        x_TxD = constrain(x_BxLxD.reshape(-1, cfg.width), "batch", None).astype(cfg.dtype)
         if (norm := norm_or_not(cfg, cfg.embed_norm, "norm")) is not None:
             x_TxD = norm(x_TxD)
         return dropout(self, x_TxD, cfg.dropout.embedding > 0, numbers["dropout"]["embedding"])
@@ -57,7 +58,7 @@ class Head(nn.Module):
             return numbers["head_gain"] * width**-0.5 * jax.random.normal(key, shape)
 
         capture(self, "features", x_NxD)
-        logits = matmul(x_NxD, self.param("kernel", init, (width, self.outputs)))
+        logits = constrain(matmul(x_NxD, self.param("kernel", init, (width, self.outputs))), "batch", "vocab")
         if cfg.reparam == "sphere":
             logits *= stored_scale(self, "logit_scale", (self.outputs,), width)
         return soft_cap(logits, cfg.logit_cap > 0, numbers["logit_cap"])

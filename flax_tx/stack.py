@@ -37,12 +37,24 @@ class Stack(nn.Module):
 
 def scan(block: Model, groups: int):
     """Block lifted over a leading layer axis of parameters, statistics and numbers."""
+    unroll = groups if groups * block.tie <= block.unroll else 1
     return nn.scan(
-        Block,
+        remat(block.remat, in_loop=unroll < groups),
         variable_axes={"params": 0, "diagnostics": 0, "probes": 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=(0, 0, nn.broadcast, nn.broadcast),
         length=groups,
-        unroll=groups if groups * block.tie <= block.unroll else 1,
+        unroll=unroll,
         check_constancy_invariants=False,
     )
+
+
+POLICIES = {"block": None, "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
+
+
+def remat(name: str, in_loop: bool) -> type[Block]:
+    """Block, of which the backward pass computes again what the policy of that name does not save (Chen et al. 2016).
+
+    Only the iterations of a loop keep the compiler from finding that it has computed the same before.
+    """
+    return Block if name == "none" else nn.remat(Block, prevent_cse=not in_loop, policy=POLICIES[name])
