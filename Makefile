@@ -16,7 +16,7 @@ SIZE   ?= quick
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
-.PHONY: sweep test lint tools results faults bench parity docs lock clean
+.PHONY: sweep test lint tools results faults mesh bench parity docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
@@ -41,6 +41,10 @@ results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and writ
 
 faults: $(STAMP)   ## kills, full disks, flipped bits, bad input, two launchers at once: what is lost? (20 minutes)
 	$(BIN)/python -m faults --to=benchmarks/results
+
+mesh: $(STAMP)     ## cells on eight devices, all of it (some minutes; `make test` has the short of it)
+	XLA_FLAGS=--xla_force_host_platform_device_count=8 JAX_PLATFORMS=cpu \
+	  $(BIN)/python -m pytest tests/flax_tx/eight_devices.py tests/experiments/eight_devices.py
 
 bench: $(STAMP)    ## speed beside a plain Flax loop
 	$(BIN)/python -m benchmarks.throughput

@@ -7,6 +7,9 @@ At the default depth such a process is a lane of a sweep, but for its records.
 
 import sys
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -30,14 +33,15 @@ class Stopwatch:
 
 
 class Cell:
-    """The default cell at a depth. Its seeds are its core's, so that no two lanes train the same one."""
+    """The default cell at a depth, with fields that differ from it. Its seeds are its core's, so that no two lanes
+    train the same one."""
 
-    def __init__(self, depth: int, core: int):
+    def __init__(self, depth: int, core: int, changes: Mapping[str, Any] = MappingProxyType({})):
         from experiments import compiled
         from flax_tx.config import resolve
         from flax_tx.values import values
 
-        self.config, _ = resolve({"model.num_layers": depth, "seed.init": core, "seed.data": core})
+        self.config, _ = resolve({"model.num_layers": depth, "seed.init": core, "seed.data": core} | changes)
         self.compiled, self.numbers = compiled.compile_program(self.config), values(self.config)
         self.state = self.compiled.training.init(self.numbers)
 

@@ -201,6 +201,13 @@ def targets(found: dict) -> Table:
 
 def page(found: dict, tables: list[Table]) -> str:
     """The results as Markdown."""
+    return document(
+        "Throughput", found, tables, "{plain:,} (plain loop), {flax_tx:,} (flax_tx)".format(**found["params"])
+    )
+
+
+def document(title: str, found: dict, tables: list[Table], params: str) -> str:
+    """A page of tables, and what they were made with."""
     source = found["provenance"]
     changes = " with uncommitted changes" if source["git"].get("dirty") else ""
     versions = ", ".join(f"{name} {version}" for name, version in source["versions"].items())
@@ -211,9 +218,9 @@ def page(found: dict, tables: list[Table]) -> str:
         "machine": f"{source['cpu']}, {found['cores']} cores, {source['memory_gb']} GB",
         "load at the start": f"{found['load']:.1f}",
         "versions": f"Python {source['python']}, {versions}",
-        "parameters": "{plain:,} (plain loop), {flax_tx:,} (flax_tx)".format(**found["params"]),
+        "parameters": params,
     }
-    parts = ["# Throughput", "\n".join(f"- {name}: {fact}" for name, fact in facts.items())]
+    parts = [f"# {title}", "\n".join(f"- {name}: {fact}" for name, fact in facts.items())]
     return "\n\n".join([*parts, *(table.markdown() for table in tables)]) + "\n"
 
 

@@ -4,6 +4,9 @@
     checkpoints/<cell>/<step>.json  {"step", "seconds", "origin", "sha256"}, written last: without it there is none
     states/<family>/<step>{/,.json} the same of a cell that ended, where --keep_state kept it for longer ones
 
+Arrays that are split over devices are written and read in parts, each by the process that has it; the first process
+does the rest.
+
 A checkpoint is used only as it was written and only by what wrote it: the same code, libraries, processor and data.
 Any other is named in the log and left alone, and the cell starts anew.
 """
@@ -16,11 +19,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
-from experiments import growth, records
+from experiments import growth, hosts, records
 from experiments.settings import Settings
 from flax_tx import train
 from flax_tx.config import Config
@@ -41,15 +45,21 @@ class Run:
         """Name -> (step,)."""
         return {name: np.concatenate([row[name] for row in self.rows]) for name in self.rows[0]}
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray | jax.Array]:
         """All that a checkpoint holds, by name; an array of no element says nothing and cannot be written."""
-        leaves = {f"state_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(self.state))}
+        leaves = jax.tree.leaves(self.state)
+        state = {f"state_{i}": leaf if split(leaf) else np.asarray(leaf) for i, leaf in enumerate(leaves)}
         curves = {f"curve_{name}": curve for name, curve in self.curves().items()}
         diagnosed = {"at": [step for step, _ in self.layers]} if self.layers else {}
         for name in self.layers[0][1] if self.layers else ():
             diagnosed[name] = [np.asarray(found[name]) for _, found in self.layers]
         layers = {f"layer_{name}": np.stack(column) for name, column in diagnosed.items()}
-        return {name: array for name, array in (leaves | curves | layers).items() if array.size}
+        return {name: array for name, array in (state | curves | layers).items() if array.size}
+
+
+def split(leaf: Any) -> bool:
+    """Whether an array lies on several devices."""
+    return isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
 
 
 def from_arrays(arrays: dict[str, np.ndarray], like: train.State, step: int, seconds: float) -> Run:
@@ -61,7 +71,8 @@ def from_arrays(arrays: dict[str, np.ndarray], like: train.State, step: int, sec
     curves, layers = ({n[6:]: a for n, a in arrays.items() if n.startswith(kind)} for kind in ("curve_", "layer_"))
     at = layers.pop("at", ())
     diagnosed = [(int(at[i]), {name: column[i] for name, column in layers.items()}) for i in range(len(at))]
-    return Run(jax.tree.unflatten(tree, jax.device_put(kept)), [curves], diagnosed, step, seconds)
+    placed = jax.device_put(kept, [leaf.sharding for leaf in leaves])
+    return Run(jax.tree.unflatten(tree, placed), [curves], diagnosed, step, seconds)
 
 
 def save(folder: Path, run: Run, origin: dict) -> None:
@@ -69,12 +80,14 @@ def save(folder: Path, run: Run, origin: dict) -> None:
     from orbax import checkpoint as orbax  # a second of imports that only long cells need
 
     target = (folder / str(run.step)).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    clear(folder, lambda step: step == target.name)
+    if hosts.first():
+        folder.mkdir(parents=True, exist_ok=True)
+        clear(folder, lambda step: step == target.name)
     with orbax.StandardCheckpointer() as writer:
         writer.save(target, run.arrays())
-    about = {"step": run.step, "seconds": run.seconds, "origin": origin, "sha256": digest(target)}
-    records.write_json(target.with_suffix(".json"), about)
+    if hosts.first():
+        about = {"step": run.step, "seconds": run.seconds, "origin": origin, "sha256": digest(target)}
+        records.write_json(target.with_suffix(".json"), about)
 
 
 def clear(folder: Path, unwanted: Callable[[str], bool]) -> None:
@@ -102,17 +115,27 @@ def digest(folder: Path) -> str:
 
 def load(path: Path, like: train.State, origin: dict) -> Run:
     """The run of <step>.json. Raises: ValueError, UserError where it is not whole or not of this origin."""
+    about = hosts.decided(proved, path, origin)
+    from orbax import checkpoint as orbax
+
+    folder, leaves = path.with_suffix("").absolute(), enumerate(jax.tree.leaves(like))
+    lies = {f"state_{i}": leaf.sharding for i, leaf in leaves if split(leaf)}
+    with orbax.StandardCheckpointer() as reader:
+        held = reader.metadata(folder).item_metadata
+        wanted = {n: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=lies.get(n)) for n, a in held.items()}
+        arrays = reader.restore(folder, wanted)
+    return from_arrays(arrays, like, about["step"], about["seconds"])
+
+
+def proved(path: Path, origin: dict) -> dict:
+    """The content of <step>.json. Raises: ValueError, UserError as `load`."""
     about = records.read_json(path)
     foreign = [name for name in origin if about["origin"].get(name) != origin[name]]
     if foreign:
         raise ValueError(f"made with another {', '.join(foreign)}")
     if digest(path.with_suffix("")) != about["sha256"]:
         raise ValueError("damaged")
-    from orbax import checkpoint as orbax
-
-    with orbax.StandardCheckpointer() as reader:
-        arrays = reader.restore(path.with_suffix("").absolute())
-    return from_arrays(arrays, like, about["step"], about["seconds"])
+    return about
 
 
 class Keeper:
@@ -126,7 +149,7 @@ class Keeper:
 
     def resume(self, fresh: train.State) -> Run:
         """The furthest run that can be used, else one from the fresh state."""
-        for path in self.candidates():
+        for path in map(Path, hosts.agreed([str(path) for path in self.candidates()])):
             try:
                 return self.within(load(path, fresh, self.origin))
             except (UserError, ValueError, KeyError, TypeError, OSError) as error:
@@ -146,12 +169,9 @@ class Keeper:
 
     def note(self, run: Run, seconds: float) -> None:
         """Saves a run that goes on after this chunk, if it is time. `seconds`: of training, up to here."""
-        if (
-            0 <= self.every <= time.monotonic() - self.saved
-            and run.step < self.train.steps
-            and int(run.state.bad_step) < 0
-        ):
-            if self.write(self.folder, run, seconds):
+        due = hosts.agreed(0 <= self.every <= time.monotonic() - self.saved)
+        if due and run.step < self.train.steps and int(run.state.bad_step) < 0:
+            if self.write(self.folder, run, seconds) and hosts.first():
                 clear(self.folder, lambda step: step != str(run.step))
             self.saved = time.monotonic()
 
@@ -171,4 +191,5 @@ class Keeper:
 
     def end(self) -> None:
         """The cell has a result: its checkpoints go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if hosts.first():
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """What the cells of one program share: its functions, compiled before the first cell starts, and its data set."""
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 
 from experiments import probing, provenance
+from experiments.settings import Settings
 from flax_tx import cost, data, sharding, train
 from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, known
 from flax_tx.config import Config, split
@@ -25,6 +27,13 @@ def cache_compilations() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def provide(settings: Settings) -> None:
+    """The devices of the largest cell, of CPUs: in each process its share. GPUs are as many as there are."""
+    if settings.devices > 1:
+        with contextlib.suppress(RuntimeError):  # one was used before: a mesh that lacks devices says so
+            jax.config.update("jax_num_cpu_devices", settings.devices // max(1, settings.num_processes))
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,14 @@ def compile_program(config: Config) -> Compiled:
     started = time.perf_counter()
     structure, about = split(config)[0], data.describe(config.data)
     program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
-    arrays, numbers = jax.device_put(data.load(config.data), sharding.everywhere(config.mesh)), values(config)
+    loaded, numbers = data.load(config.data), values(config)
+    arrays = jax.device_put(loaded, sharding.everywhere(config.mesh))
     return Compiled(
         program,
         cost.params(config.model, about.vocab_size, program.outputs, config.data.seq_len, about.task),
         about,
         arrays,
-        compile_training(program, config, numbers, arrays) if config.train.steps else None,
+        compile_training(program, config, numbers, arrays, loaded) if config.train.steps else None,
         probing.Start.compile(program, numbers, arrays) if config.probe.any_start() else None,
         probing.End.compile(config, program) if config.probe.any_end() else None,
         provenance.git().get("commit"),
@@ -85,12 +95,13 @@ def origin(about: Description) -> dict[str, str]:
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "device": jax.devices()[0].device_kind,
         "processor": provenance.cpu(),
+        "processes": str(jax.process_count()),
         "data": about.fingerprint,
     }
 
 
-def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict) -> Training:
-    """The functions that train a cell."""
+def compile_training(program: train.Program, config: Config, numbers: dict, arrays: dict, loaded: dict) -> Training:
+    """The functions that train a cell. `loaded`: the arrays as every process has read them."""
     init = compiled(train.init, program, COMPILE_QUICKLY)
     state = jax.eval_shape(functools.partial(train.init, program), numbers)
     shapes = (numbers, arrays, sharding.shapes(config.mesh, state))
@@ -99,7 +110,7 @@ def compile_training(program: train.Program, config: Config, numbers: dict, arra
         compiled(train.chunk, program, COMPILE, donate_argnums=2).lower(*shapes, np.int32(1)).compile(),
         compiled(train.diagnose, program, COMPILE_QUICKLY).lower(*shapes).compile(),
         compiled(train.evaluate, program, COMPILE),
-        {name: hold_out(config, arrays, name) for name in ("validation", "test")},
+        {name: hold_out(config, loaded, name) for name in ("validation", "test")},
     )
 
 

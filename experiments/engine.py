@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import leases, leftovers, probing, records
+from experiments import hosts, leases, leftovers, probing, records
 from experiments.checkpoints import Keeper, Run
-from experiments.compiled import Compiled, compile_program
+from experiments.compiled import Compiled, compile_program, provide
 from experiments.files import RecordError, trouble
 from experiments.outcome import held_out_scores, judge, judge_start, layer_columns, status, summarise
 from experiments.settings import USUAL, Settings
@@ -41,6 +41,7 @@ def run_cells(workdir: str, cells: list[str], settings: Settings = USUAL, lease:
 
     Raises: Unwritable, when a result cannot be written.
     """
+    provide(settings)
     with contextlib.suppress(leases.Lost):
         yield from train_cells(Desk(workdir, settings, lease), cells)
 
@@ -87,14 +88,16 @@ class Desk(NamedTuple):
 
     def keeper(self, cell: str, config: Config, compiled: Compiled) -> Keeper:
         """What keeps a cell while it trains."""
-        leftovers.sweep_out(records.cell_dir(self.workdir, cell))
+        if hosts.first():
+            leftovers.sweep_out(records.cell_dir(self.workdir, cell))
         return Keeper(self.workdir, cell, config, compiled.origin, self.settings)
 
     def finish(self, cell, outcome, summary=None, metrics=None, layers=None, probes=None, error=None) -> Event:
         """Writes the records of a cell and gives the event that says so. Raises: Lost, Unwritable."""
         leases.check(self.lease)
         try:
-            records.write_result(self.workdir, cell, metrics, layers, summary, outcome, error, probes)
+            if hosts.first():
+                records.write_result(self.workdir, cell, metrics, layers, summary, outcome, error, probes)
         except OSError as problem:
             raise Unwritable(trouble(problem)) from None
         shown = {name: outcome[name] for name in ("status", "reason", "seconds")}

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,11 @@ class Plan:
         """Parameters of a cell."""
         about, config = self.describe(cell), self.cells[cell]
         return cost.params(config.model, about.vocab_size, outputs(about), config.data.seq_len, about.task)
+
+    def held(self, cell: str) -> int:
+        """Parameters of a cell on each of its devices."""
+        about, config = self.describe(cell), self.cells[cell]
+        return cost.params_held(config, about.vocab_size, outputs(about), about.task)
 
     def flops(self, cell: str) -> float:
         """Floating-point operations of a whole cell: training and probes."""
@@ -178,6 +183,11 @@ def program_id(structure: Config) -> str:
 def work(config: Config) -> float:
     """What decides how long a cell takes, for ordering."""
     return steps_of_work(config) * cost.flops_per_step(config, 256)
+
+
+def devices(configs: Iterable[Config]) -> int:
+    """Of the largest of these cells."""
+    return max((config.mesh.size() for config in configs), default=1)
 
 
 def steps_of_work(config: Config) -> float:

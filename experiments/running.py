@@ -13,17 +13,18 @@ from typing import NoReturn
 import psutil
 from rich.console import Console
 
-from experiments import launches, leftovers, progress, provenance, records
+from experiments import launches, leftovers, processes, progress, provenance, records
 from experiments import plan as planning
 from experiments.command import Interrupted
-from experiments.executors.local import cores
+from experiments.executors.local import shares
 from experiments.leases import Holder, Leases
 from experiments.plan import Plan
 from experiments.settings import Settings
 from flax_tx.config import to_dict
 from flax_tx.errors import nearest
 
-EXECUTORS = ("local", "inline")
+EXECUTOR = "experiments.executors."
+EXECUTORS = ("local", "inline", processes.EXECUTOR)
 RETRIED = ("failed", "diverged", "stuck", records.DAMAGED)
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
@@ -40,6 +41,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     )
     flags.add_argument("--checkpoint_seconds", type=float, default=60.0, help="0: at every chunk; below 0: never")
     flags.add_argument("--keep_state", action="store_true", help="keep last states, for longer cells to go on from")
+    processes.add_flags(flags)
     flags.add_argument("--retry", default="", help=f"run again what ended so: some of {','.join(RETRIED)}")
 
 
@@ -54,9 +56,17 @@ def problems(flags: argparse.Namespace) -> Iterator[str]:
         yield f"--lane_memory = {flags.lane_memory!r}: expected bytes, such as 500M or 4G, or auto, or 0 for any"
     if flags.checkpoint_seconds != flags.checkpoint_seconds:
         yield f"--checkpoint_seconds = {flags.checkpoint_seconds}: expected a number of seconds"
+    yield from processes.problems(flags)
     for name in retried(flags):
         if name not in RETRIED:
             yield f"--retry = {name!r}: expected one or some of {', '.join(RETRIED)}{nearest(name, RETRIED)}"
+
+
+def follow(plan: Plan, flags: argparse.Namespace) -> None:
+    """Trains with the first process what is missing. Raises: UserError where they do not meet."""
+    done = records.finished(flags.workdir, plan.cells) - again(flags, plan)
+    if len(done) < len(plan.cells):
+        importlib.import_module(EXECUTOR + flags.executor).follow(flags.workdir, settings(flags, plan))
 
 
 def retried(flags: argparse.Namespace) -> list[str]:
@@ -64,10 +74,18 @@ def retried(flags: argparse.Namespace) -> list[str]:
     return [name.strip() for name in flags.retry.split(",")] if flags.retry else []
 
 
-def settings(flags: argparse.Namespace) -> Settings:
+def settings(flags: argparse.Namespace, plan: Plan) -> Settings:
     """The flags, for an executor."""
+    devices = planning.devices(plan.cells.values())
     return Settings(
-        flags.lanes, memory(flags.lane_memory, flags.lanes or len(cores())), flags.checkpoint_seconds, flags.keep_state
+        lanes=flags.lanes,
+        lane_memory=memory(flags.lane_memory, flags.lanes or len(shares(devices))),
+        checkpoint_seconds=flags.checkpoint_seconds,
+        keep_state=flags.keep_state,
+        devices=devices,
+        coordinator=flags.coordinator,
+        num_processes=flags.num_processes,
+        process_id=flags.process_id,
     )
 
 
@@ -152,8 +170,8 @@ def train(
     missing = {name: cells for name, cells in missing.items() if cells}
     if not missing:
         return
-    executor = importlib.import_module(f"experiments.executors.{flags.executor}")
-    events = executor.run(flags.workdir, missing, settings(flags), leases)
+    executor = importlib.import_module(EXECUTOR + flags.executor)
+    events = executor.run(flags.workdir, missing, settings(flags, plan), leases)
     try:
         for event in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
             watch.note(event)

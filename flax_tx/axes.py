@@ -41,6 +41,11 @@ def split(names: tuple[str | None, ...], shape: tuple[int, ...], mesh: dict[str,
     return tuple(axes if divides(axes, size, mesh) else () for axes, size in zip(wished, shape, strict=True))
 
 
+def parts(names: tuple[str | None, ...], shape: tuple[int, ...], mesh: dict[str, int]) -> int:
+    """Into how many parts an array is split."""
+    return math.prod(mesh[axis] for axes in split(names, shape, mesh) for axis in axes)
+
+
 def divides(axes: tuple[str, ...], size: int, mesh: dict[str, int]) -> bool:
     """Whether so many devices divide a size."""
     return size % math.prod(mesh[axis] for axis in axes) == 0

@@ -29,10 +29,10 @@ class Embedding(nn.Module):
         def init(key, shape):
             return numbers["embed_scale"] * jax.random.normal(key, shape)
 
-        table_VxD = self.param("embedding", init, (self.vocab_size, cfg.width))
+        table_VxD = constrain(self.param("embedding", init, (self.vocab_size, cfg.width)), "vocab", None)
         x_BxLxD = (cfg.width**0.5 * unit(table_VxD, -1) if cfg.fixnorm else table_VxD)[tokens_BxL]
         if cfg.positions == "learned":
-            x_BxLxD += self.param("positions", init, (length, cfg.width))
+            x_BxLxD += constrain(self.param("positions", init, (length, cfg.width)), None, None)
         if cfg.positions == "sinusoidal":
             x_BxLxD += sinusoids(length, cfg.width)
         x_TxD = constrain(x_BxLxD.reshape(-1, cfg.width), "batch", None).astype(cfg.dtype)

@@ -23,14 +23,15 @@ CURRENT: ContextVar[jax.sharding.Mesh | None] = ContextVar("mesh", default=None)
 
 @functools.cache
 def mesh_of(asked: schema.Mesh) -> jax.sharding.Mesh | None:
-    """The first devices there are as a mesh; None for one device. Raises: UserError where there are too few."""
+    """A mesh over equally many devices of every process; None for one device. Raises: UserError for too few."""
     if asked.size() == 1:
         return None
-    sizes, devices = asdict(asked), jax.devices()
-    if asked.size() > len(devices):
+    sizes, processes = asdict(asked), jax.process_count()
+    devices = [d for i in range(processes) for d in jax.local_devices(i)[: asked.size() // processes]]
+    if len(devices) != asked.size():
         said = " * ".join(f"mesh.{name}" for name in sizes)
-        raise UserError(f"{said} = {asked.size()}: expected at most the {len(devices)} devices of this process")
-    grid = np.array(devices[: asked.size()]).reshape(*sizes.values())
+        raise UserError(f"{said} = {asked.size()}: expected at most the {jax.device_count()} devices that there are")
+    grid = np.array(devices).reshape(*sizes.values())
     return jax.sharding.Mesh(grid, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
 

@@ -1,6 +1,6 @@
 """A lane: a process that owns one core, takes programs from its standard input and says what happens on its output.
 
-    python -m experiments.executors.lane WORKDIR CORE
+    python -m experiments.executors.lane WORKDIR CORE [CORE ...]      more than one where cells have a mesh
 
 Reads lines {"cells", "settings", "lease"}, writes lines of events; {"event": "idle"} when it waits for the next
 program, {"event": "stop", "reason"} when it cannot write. It ends when its input does, also in the middle of a
@@ -20,11 +20,11 @@ import psutil
 from experiments.settings import Settings
 
 
-def main(workdir: str, core: int) -> None:
+def main(workdir: str, *cores: int) -> None:
     """Serves programs until the input ends."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints goes to the log
-    pin(core)
+    pin(*cores)
     be_the_first_to_go()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a lane owns a core; several of them must not share one GPU
     programs: queue.Queue = queue.Queue()
@@ -42,12 +42,12 @@ def main(workdir: str, core: int) -> None:
         print(engine.to_line({"event": "stop", "reason": str(problem)}), file=output)
 
 
-def pin(core: int) -> None:
-    """Keeps this process on one core, where the system can, so that lanes do not disturb each other."""
+def pin(*cores: int) -> None:
+    """Keeps this process on its cores, where the system can, so that lanes do not disturb each other."""
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):
         with contextlib.suppress(OSError):  # a container may forbid it, and then the lane runs anywhere
-            process.cpu_affinity([core])
+            process.cpu_affinity(cores)
 
 
 def be_the_first_to_go() -> None:
@@ -64,4 +64,4 @@ def listen(programs: queue.Queue) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))

@@ -1,5 +1,7 @@
 """Lanes on this machine: one worker process per core, each fed with programs; a lost lane costs one program.
 
+Where cells have a mesh, a lane has a core for each of its devices.
+
 A program whose lane dies is tried again, then split in two, down to single cells; a cell that kills its lane alone is
 recorded as failed. The launching process never imports JAX.
 """
@@ -27,6 +29,12 @@ def cores() -> list[int]:
     return process.cpu_affinity() if hasattr(process, "cpu_affinity") else list(range(os.cpu_count() or 1))
 
 
+def shares(devices: int) -> list[tuple[int, ...]]:
+    """The cores of each lane, a core for every device of the largest cell; all cores for one that has more devices."""
+    own = cores()
+    return [tuple(own[i : i + devices]) for i in range(0, len(own) - devices + 1, devices)] or [tuple(own)]
+
+
 def run(workdir: str, programs: dict[str, list[str]], settings: Settings, leases: Leases) -> Iterator[dict]:
     """The events of all programs. Lanes are stopped however this ends.
 
@@ -46,16 +54,16 @@ class Team:
     """The lanes of a launcher."""
 
     def __init__(self, workdir: str, most: int, settings: Settings):
-        own = cores()
+        own = shares(settings.devices)
         self.workdir, self.settings, self.events = workdir, settings, queue.Queue()
         self.lanes: list[Lane] = []
         self.stillborn = 0
         for number in range(min(settings.lanes or len(own), most)):
             self.hire(number, own[number % len(own)])
 
-    def hire(self, number: int, core: int) -> None:
+    def hire(self, number: int, cores: tuple[int, ...]) -> None:
         """Starts a lane."""
-        self.lanes.append(Lane(self.workdir, number, core, self.events, self.settings.lane_memory))
+        self.lanes.append(Lane(self.workdir, number, cores, self.events, self.settings.lane_memory))
 
     def busy(self) -> bool:
         """Whether any lane has a task."""
@@ -104,7 +112,7 @@ class Team:
             raise RecordError(f"{reason} before its first program, as {STILLBORN} did in a row; see {lane.log}")
         if lane.task:
             yield from inherit(self.workdir, lane.task, reason, backlog, lane.number)
-        self.hire(lane.number, lane.core)
+        self.hire(lane.number, lane.cores)
 
 
 def inherit(workdir: str, task: Task, reason: str, backlog: Backlog, lane: int) -> Iterator[dict]:

@@ -23,8 +23,8 @@ PATIENCE = 600.0  # seconds that a lane may take to start: a file system may be 
 class Lane:
     """A worker process. Its events are put on a common queue as pairs (lane, event); the last one is "dead"."""
 
-    def __init__(self, workdir: str, number: int, core: int, events: queue.Queue, memory: int = 0):
-        self.number, self.core, self.events, self.memory = number, core, events, memory
+    def __init__(self, workdir: str, number: int, cores: tuple[int, ...], events: queue.Queue, memory: int = 0):
+        self.number, self.cores, self.events, self.memory = number, cores, events, memory
         self.task: Task | None = None
         self.idle = self.started = False
         self.fault = ""  # why it was stopped, where that was not its own doing
@@ -32,7 +32,7 @@ class Lane:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "experiments.executors.lane", workdir, str(core)],
+                [sys.executable, "-m", "experiments.executors.lane", workdir, *map(str, cores)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=file,
