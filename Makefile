@@ -19,7 +19,7 @@ FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmu
 
 BENCHMARKS ?= throughput whole_sweep deep instrument cost_model remat
 
-.PHONY: sweep test lint tools results faults bench parity cluster-test docs lock clean
+.PHONY: sweep test lint tools results faults mesh bench parity cluster-test docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
@@ -44,6 +44,10 @@ results: $(STAMP)  ## train the flagship sweeps at SIZE (hours at full) and writ
 
 faults: $(STAMP)   ## kills, full disks, flipped bits, bad input, two launchers at once: what is lost? (20 minutes)
 	$(BIN)/python -m faults --to=benchmarks/results
+
+mesh: $(STAMP)     ## cells on eight devices, all of it (some minutes; `make test` has the short of it)
+	XLA_FLAGS=--xla_force_host_platform_device_count=8 JAX_PLATFORMS=cpu \
+	  $(BIN)/python -m pytest tests/flax_tx/eight_devices.py tests/experiments/eight_devices.py
 
 bench: $(PARITY_VENV)/.installed     ## speed beside a plain Flax loop, PyTorch and Keras; each writes its tables to benchmarks/results (hours)
 	for name in $(BENCHMARKS); do $(PARITY_VENV)/bin/python -m benchmarks.$$name || exit; done

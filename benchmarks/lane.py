@@ -67,11 +67,11 @@ class Cell:
 
     def save(self) -> None:
         """Writes a checkpoint."""
-        from experiments import checkpoints
+        from experiments import checkpoints, runs
 
         rows = {name: np.asarray(row) for name, row in self.rows.items()}
         with tempfile.TemporaryDirectory() as folder:
-            checkpoints.save(Path(folder), checkpoints.Run(self.state, [rows], [], 50), self.compiled.origin)
+            checkpoints.save(Path(folder), runs.Run(self.state, [rows], [], 50), self.compiled.origin)
 
 
 def main(width: int, depth: int, core: int, fields: str = "{}") -> None:

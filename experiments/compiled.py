@@ -4,6 +4,7 @@ Cells that train together are one call: their values and states are stacked alon
 one cell are mapped over it (`jax.vmap`); the data set they share. A cell alone has no such axis.
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -17,7 +18,7 @@ import numpy as np
 
 from experiments import fitting, probing, provenance
 from experiments.settings import USUAL, Settings
-from flax_tx import cost, data, train
+from flax_tx import cost, data, sharding, train
 from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, exact_products, known
 from flax_tx.config import Config, identity, split
 from flax_tx.data import Description, batches
@@ -36,6 +37,13 @@ def cache_compilations() -> None:
 def cache_folder() -> Path:
     """Where compiled programs are kept."""
     return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or "~/.cache/flax_tx/xla").expanduser()
+
+
+def provide(settings: Settings) -> None:
+    """The devices of the largest cell, of CPUs: in each process its share. GPUs are as many as there are."""
+    if settings.lane_devices > 1:
+        with contextlib.suppress(RuntimeError):  # one was used before: a mesh that lacks devices says so
+            jax.config.update("jax_num_cpu_devices", settings.lane_devices // max(1, settings.num_processes))
 
 
 @dataclass(frozen=True)
@@ -79,13 +87,15 @@ def compile_program(config: Config, cells: int = 1, settings: Settings = USUAL) 
     started, precision = time.perf_counter(), exact_products()
     structure, about = split(config)[0], data.describe(config.data)
     program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
-    arrays, numbers = jax.device_put(data.load(config.data)), values(config)
+    loaded, numbers = data.load(config.data), values(config)
+    arrays = jax.device_put(loaded, sharding.everywhere(config.mesh))
+    held_out = {name: hold_out(config, loaded, name) for name in ("validation", "test")} if config.train.steps else {}
     return Compiled(
         program,
         cost.params(config.model, about.vocab_size, program.outputs, config.data.seq_len, about.task),
         about,
         arrays,
-        fit_training(program, config, arrays, cells, fitting.most(settings)) if config.train.steps else None,
+        fit_training(program, config, arrays, held_out, cells, settings) if config.train.steps else None,
         probing.Start.compile(program, numbers, arrays) if config.probe.any_start() else None,
         probing.End.compile(config, program) if config.probe.any_end() else None,
         provenance.git().get("commit"),
@@ -102,27 +112,32 @@ def origin(about: Description) -> dict[str, str]:
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
         "device": jax.devices()[0].device_kind,
         "processor": provenance.cpu(),
+        "processes": str(jax.process_count()),
         "data": about.fingerprint,
     }
 
 
-def fit_training(program: train.Program, config: Config, arrays: dict, cells: int, limit: int) -> Training:
-    """The functions that train `cells` cells, at most `limit` at a time and as many as the device holds."""
+def fit_training(
+    program: train.Program, config: Config, arrays: dict, held_out: dict, cells: int, settings: Settings
+) -> Training:
+    """The functions that train `cells` cells, as many at a time as the settings allow and the device holds."""
     key = fitting.key(identity(program.config), cache_folder())
-    compile_for = functools.partial(compile_training, program, config, arrays)
-    return fitting.fit(compile_for, cells, limit, key)
+    compile_for = functools.partial(compile_training, program, config, arrays, held_out)
+    return fitting.fit(compile_for, cells, fitting.most(settings, config.mesh), key)
 
 
 def smaller(compiled: Compiled, config: Config, cells: int, limit: int, error: Exception) -> Compiled:
     """The same for at most `limit` cells at a time, since that error came of more; a lack of memory is remembered."""
     fitting.remember(fitting.key(identity(compiled.program.config), cache_folder()), limit, error)
-    return replace(compiled, training=fit_training(compiled.program, config, compiled.arrays, cells, limit))
+    held_out, settings = compiled.training.held_out, Settings(group=limit)
+    training = fit_training(compiled.program, config, compiled.arrays, held_out, cells, settings)
+    return replace(compiled, training=training)
 
 
-def compile_training(program: train.Program, config: Config, arrays: dict, size: int = 1) -> Training:
+def compile_training(program: train.Program, config: Config, arrays: dict, held_out: dict, size: int = 1) -> Training:
     """The functions that train `size` cells at a time."""
     init, numbers = compiled(train.init, program, COMPILE_QUICKLY), values(config)
-    state = jax.eval_shape(functools.partial(train.init, program), numbers)
+    state = sharding.shapes(config.mesh, jax.eval_shape(functools.partial(train.init, program), numbers))
     steps = np.int32(1) if size == 1 else np.ones(size, np.int32)
     shapes = (stacked(numbers, size), arrays, stacked(state, size))
     return Training(
@@ -131,7 +146,7 @@ def compile_training(program: train.Program, config: Config, arrays: dict, size:
         compiled(train.chunk, program, COMPILE, size, donate_argnums=2).lower(*shapes, steps).compile(),
         compiled(train.diagnose, program, COMPILE_QUICKLY, size).lower(*shapes).compile(),
         compiled(train.evaluate, program, COMPILE, size),
-        {name: hold_out(config, arrays, name) for name in ("validation", "test")},
+        held_out,
     )
 
 

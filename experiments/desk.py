@@ -3,7 +3,7 @@
 import traceback
 from typing import Any, NamedTuple
 
-from experiments import leases, leftovers, records
+from experiments import hosts, leases, leftovers, records
 from experiments.checkpoints import Keeper
 from experiments.compiled import Compiled
 from experiments.files import RecordError, trouble
@@ -27,14 +27,16 @@ class Desk(NamedTuple):
 
     def keeper(self, cell: str, config: Config, compiled: Compiled) -> Keeper:
         """What keeps a cell while it trains."""
-        leftovers.sweep_out(records.cell_dir(self.workdir, cell))
+        if hosts.first():
+            leftovers.sweep_out(records.cell_dir(self.workdir, cell))
         return Keeper(self.workdir, cell, config, compiled.origin, self.settings)
 
     def finish(self, cell, outcome, summary=None, metrics=None, layers=None, probes=None, error=None) -> Event:
         """Writes the records of a cell and gives the event that says so. Raises: Lost, Unwritable."""
         leases.check(self.lease)
         try:
-            records.write_result(self.workdir, cell, metrics, layers, summary, outcome, error, probes)
+            if hosts.first():
+                records.write_result(self.workdir, cell, metrics, layers, summary, outcome, error, probes)
         except OSError as problem:
             raise Unwritable(trouble(problem)) from None
         shown = {name: outcome[name] for name in ("status", "reason", "seconds")}

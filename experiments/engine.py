@@ -12,7 +12,7 @@ import time
 from collections.abc import Generator, Iterator
 
 from experiments import leases, records
-from experiments.compiled import Compiled, compile_program, smaller
+from experiments.compiled import Compiled, compile_program, provide, smaller
 from experiments.desk import Desk, Event, Unwritable, last_line
 from experiments.fitting import exhausted, half
 from experiments.group import Group
@@ -40,6 +40,7 @@ def run_cells(workdir: str, cells: list[str], settings: Settings = USUAL, lease:
 
     Raises: Unwritable, when a result cannot be written.
     """
+    provide(settings)
     with contextlib.suppress(leases.Lost):
         yield from train_cells(Desk(workdir, settings, lease), cells)
 

@@ -16,6 +16,7 @@ import jax
 
 from experiments import records
 from experiments.settings import Settings
+from flax_tx.schema import Mesh
 
 if TYPE_CHECKING:
     from experiments.compiled import Training
@@ -24,9 +25,9 @@ MOST = 256  # cells at a time, where nothing was asked for
 SHARE = 0.9  # of the device's free memory; probes and evaluations take theirs beside the states
 
 
-def most(settings: Settings) -> int:
-    """The largest group that may be tried."""
-    return settings.group or (1 if jax.default_backend() == "cpu" else MOST)
+def most(settings: Settings, mesh: Mesh) -> int:
+    """The largest group that may be tried; a cell on several devices trains alone."""
+    return 1 if mesh.size() > 1 else settings.group or (1 if jax.default_backend() == "cpu" else MOST)
 
 
 def even(cells: int, limit: int) -> int:

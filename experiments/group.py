@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.checkpoints import Run
 from experiments.compiled import Compiled
 from experiments.member import Member
+from experiments.runs import Run
 from flax_tx.values import values
 
 

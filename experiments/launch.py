@@ -7,8 +7,9 @@ where it exists, else the first. Sizes share a workdir: what they have in common
 Every cell is resolved and checked and the plan is printed before anything runs; --dry_run stops there, --prepare_only
 when all is written that experiments.work needs. Cells that have a result are not run again, so the same command
 continues a sweep; changed claims, tables or figures are taken over without any run. --retry=failed runs those again
-that failed. Several launchers may share a workdir, each takes programs that no other has. What a launch took lies in
-launches/, what its lanes printed in logs/.
+that failed. Several launchers may share a workdir, each takes programs that no other has. With --executor=ray the lanes
+are on the nodes of a cluster; with --executor=distributed the same command, started once on each of several machines,
+trains cells that are too big for one. What a launch took lies in launches/, what its lanes printed in logs/.
 
 Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was asked or nothing can be written, 129,
 130, 143 interrupted by a closed terminal, Ctrl-C, a termination.
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from experiments import ending, growth, records, running, sweep_file
+from experiments import ending, growth, processes, records, running, sweep_file
 from experiments import plan as planning
 from experiments.command import Parser, run
 from experiments.executors import devices
@@ -55,6 +56,9 @@ def main(argv: Sequence[str]) -> int:
     flags, rest = parser().parse_known_args(argv)
     plan = checked_plan(flags, rest)
     done = records.finished(flags.workdir, plan.cells) - running.again(flags, plan)
+    if processes.follows(flags):
+        running.follow(plan, flags)
+        return 0
     console.print(describe(plan, flags, done))
     if flags.dry_run:
         return 0
@@ -81,6 +85,8 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
             plan = step()
         except UserError as error:
             problems += error.problems
+    if plan and not problems:
+        problems += processes.uneven(flags, plan)
     if plan and not problems and (Path(flags.workdir) / "sweep.json").is_file():
         problems += conflicts(plan, flags.workdir)
     if problems:
@@ -146,14 +152,27 @@ def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tup
     low, high = min(sizes.values()), max(sizes.values())
     largest = max(state_bytes(sizes[cell], config.optim.name) for cell, config in plan.cells.items())
     yield "model", f"{count(low)} to {count(high)} parameters; at most {count(largest)}B of training state in a cell"
+    yield from meshes(plan)
     left = [cell for cell in plan.cells if cell not in done]
     if not left:
         return
     work = sum(plan.flops(cell) for cell in left)
     programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
-    lanes = min(running.lanes(flags), programs)
+    lanes = min(running.lanes(flags, plan), programs)
     seconds = (work / NOMINAL + programs * COMPILING) / lanes
     yield "work", f"{count(work)}FLOP to do on {lanes} lanes; about {max(1, round(seconds / 60))} min"
+
+
+def meshes(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Each mesh of more than one device, and what a device holds of the largest cell on it."""
+    for mesh in dict.fromkeys(config.mesh for config in plan.cells.values() if config.mesh.size() > 1):
+        cells = {cell: config for cell, config in plan.cells.items() if config.mesh == mesh}
+        held = max(state_bytes(plan.held(cell), config.optim.name) for cell, config in cells.items())
+        axes = " * ".join(f"{name} {devices}" for name, devices in vars(mesh).items())
+        yield (
+            "mesh",
+            f"{axes}: {mesh.size()} devices for a cell, each with at most {count(held)}B of its training state",
+        )
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from experiments import probing
-from experiments.checkpoints import Keeper, Run
+from experiments.checkpoints import Keeper
 from experiments.compiled import Compiled
 from experiments.desk import Desk, Event
 from experiments.outcome import held_out_scores, judge, judge_start, layer_columns, summarise
+from experiments.runs import Run
 from flax_tx.config import Config
 from flax_tx.values import values
 

@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from experiments.labels import key
 from experiments.records import ARM
 from experiments.sweep_file import SweepFile
 from flax_tx import cost, data
-from flax_tx.config import Config, broken_rules, flatten, freeze, identity, put, resolve, split, to_dict
+from flax_tx.config import Config, broken_rules, essence, flatten, freeze, identity, late, put, resolve, split, to_dict
 from flax_tx.data import Description
 from flax_tx.errors import UserError
 
@@ -41,6 +41,11 @@ class Plan:
         """Parameters of a cell."""
         about, config = self.describe(cell), self.cells[cell]
         return cost.params(config.model, about.vocab_size, outputs(about), config.data.seq_len, about.task)
+
+    def held(self, cell: str) -> int:
+        """Parameters of a cell on each of its devices."""
+        about, config = self.describe(cell), self.cells[cell]
+        return cost.params_held(config, about.vocab_size, outputs(about), about.task)
 
     def flops(self, cell: str) -> float:
         """Floating-point operations of a whole cell: training and probes."""
@@ -187,12 +192,17 @@ def programs(cells: dict[str, Config]) -> dict[str, list[str]]:
 @functools.cache
 def program_id(structure: Config) -> str:
     """The name of a program: a hash of what is compiled."""
-    return hashlib.sha256(json.dumps(to_dict(structure), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(essence(to_dict(structure), late()), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def work(config: Config) -> float:
     """What decides how long a cell takes, for ordering."""
     return steps_of_work(config) * cost.flops_per_step(config, 256)
+
+
+def devices(configs: Iterable[Config]) -> int:
+    """Of the largest of these cells."""
+    return max((config.mesh.size() for config in configs), default=1)
 
 
 def steps_of_work(config: Config) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments import differences, records
 from experiments.plan import Plan
-from flax_tx.config import SCHEMA_VERSION, name_of, to_dict
+from flax_tx.config import SCHEMA_VERSION, complete, name_of, to_dict
 
 Flat = Mapping[str, Any]  # dotted field -> value
 
@@ -90,6 +90,6 @@ def read(workdir: str | os.PathLike, plan: Plan) -> Workdir:
         plan=plan,
         manifest=manifest,
         planned={cell: records.flatten(records.plain(to_dict(config))) for cell, config in plan.cells.items()},
-        recorded={cell: records.flatten(config) for cell, config in configs.items()},
+        recorded={cell: records.flatten(complete(config)) for cell, config in configs.items()},
         statuses={cell: records.status_of(workdir, cell) for cell in cells},
     )

@@ -38,7 +38,7 @@ from experiments.files import (
 )
 from experiments.labels import key
 from experiments.shapes import ID, STATUSES
-from flax_tx.config import name_of
+from flax_tx.config import complete, name_of
 from flax_tx.errors import UserError, nearest
 
 __all__ = ["RecordError", "plain", "read_json", "write_bytes", "write_json", "write_parquet", "write_text"]
@@ -122,7 +122,7 @@ def read_config(workdir: str | os.PathLike, cell: str) -> dict[str, Any]:
     record = checked(path, read_json(path), shapes.Cell)
     if record["id"] != cell or (record["schema"] == FIRST and name_of(record["config"]) != cell):
         raise RecordError(f"{path}: damaged (it is not the config of cell {cell}); the launch writes it again")
-    return record["config"]
+    return complete(record["config"])
 
 
 def checked(path: Path, record: dict, kind: type) -> dict:

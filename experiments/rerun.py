@@ -52,7 +52,7 @@ def train(configs: Mapping[str, Config], folder: str, lanes: int) -> Iterator[st
     """Trains the cells in a folder of their own, and gives each as it ends."""
     for cell, config in configs.items():
         records.write_cell_config(folder, cell, records.plain(plan.to_dict(config)))
-    settings = Settings(lanes=lanes, checkpoint_seconds=-1)
+    settings = Settings(lanes=lanes, checkpoint_seconds=-1, devices=plan.devices(configs.values()))
     with closing(Leases(folder)) as leases:
         for event in local.run(folder, plan.programs(dict(configs)), settings, leases):
             if event["event"] == "cell":

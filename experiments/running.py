@@ -16,7 +16,7 @@ from typing import NoReturn
 import psutil
 from rich.console import Console
 
-from experiments import launches, leftovers, progress, provenance, records, remote
+from experiments import launches, leftovers, processes, progress, provenance, records, remote
 from experiments import plan as planning
 from experiments.command import Interrupted
 from experiments.executors import cluster, devices
@@ -26,7 +26,8 @@ from experiments.settings import Settings
 from flax_tx.config import to_dict
 from flax_tx.errors import nearest
 
-EXECUTORS = ("local", "inline", "ray")
+EXECUTOR = "experiments.executors."
+EXECUTORS = ("local", "inline", "ray", processes.EXECUTOR)
 RETRIED = ("failed", "diverged", "stuck", records.DAMAGED)
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 SAME_QUESTION = ("size", "cells", "programs", "axes", "tables", "claims", "figure", "data", "question")
@@ -48,6 +49,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument("--ray_address", help="of a Ray cluster: auto, HOST:PORT, or local for one of its own")
     flags.add_argument("--task_cpus", type=float, default=1.0, help="CPUs of a node that a lane of Ray takes")
     flags.add_argument("--task_gpus", type=float, help="GPUs of it; default: one where there are any")
+    processes.add_flags(flags)
 
 
 def add_retry(flags: argparse.ArgumentParser) -> None:
@@ -70,6 +72,7 @@ def problems(flags: argparse.Namespace) -> Iterator[str]:
     if flags.checkpoint_seconds != flags.checkpoint_seconds:
         yield f"--checkpoint_seconds = {flags.checkpoint_seconds}: expected a number of seconds"
     yield from cluster_problems(flags)
+    yield from processes.problems(flags)
 
 
 def retry_problems(flags: argparse.Namespace) -> Iterator[str]:
@@ -100,16 +103,24 @@ def join(flags: argparse.Namespace) -> None:
         cluster.join(flags.ray_address)
 
 
+def follow(plan: Plan, flags: argparse.Namespace) -> None:
+    """Trains with the first process what is missing. Raises: UserError where they do not meet."""
+    done = records.finished(flags.workdir, plan.cells)
+    if len(done) < len(plan.cells):
+        importlib.import_module(EXECUTOR + flags.executor).follow(flags.workdir, settings(flags, plan))
+
+
 def retried(flags: argparse.Namespace) -> list[str]:
     """The statuses whose cells are to be run again."""
     return [name.strip() for name in flags.retry.split(",")] if flags.retry else []
 
 
-def settings(flags: argparse.Namespace) -> Settings:
+def settings(flags: argparse.Namespace, plan: Plan) -> Settings:
     """The flags, for an executor."""
+    each = planning.devices(plan.cells.values())
     return Settings(
         lanes=flags.lanes,
-        lane_memory=memory(flags.lane_memory, len(devices.own(flags.device, flags.lanes))),
+        lane_memory=memory(flags.lane_memory, len(devices.own(flags.device, flags.lanes, each))),
         checkpoint_seconds=flags.checkpoint_seconds,
         keep_state=flags.keep_state,
         group=0 if flags.group == "auto" else int(flags.group),
@@ -117,16 +128,19 @@ def settings(flags: argparse.Namespace) -> Settings:
         ray_address=flags.ray_address or "",
         task_cpus=flags.task_cpus,
         task_gpus=flags.task_gpus,
+        lane_devices=each,
+        coordinator=flags.coordinator,
+        num_processes=flags.num_processes,
+        process_id=flags.process_id,
     )
 
 
-def lanes(flags: argparse.Namespace) -> int:
-    """How many lanes a launch with these flags has, where it has programs enough."""
-    if flags.executor == "inline":
-        return 1
+def lanes(flags: argparse.Namespace, plan: Plan) -> int:
+    """How many lanes a launch of this plan has, where it has programs enough."""
+    each = planning.devices(plan.cells.values())
     if flags.executor == "ray":
-        return flags.lanes or cluster.room({"CPU": flags.task_cpus}) or 1
-    return len(devices.own(flags.device, flags.lanes))
+        return flags.lanes or cluster.room({"CPU": max(flags.task_cpus, each)}) or 1
+    return len(devices.own(flags.device, flags.lanes, each)) if flags.executor == "local" else 1
 
 
 def memory(text: str, lanes: int) -> int:
@@ -219,8 +233,8 @@ def train(
     missing = {name: cells for name, cells in missing.items() if cells}
     if not missing:
         return
-    executor = importlib.import_module(f"experiments.executors.{flags.executor}")
-    events = executor.run(flags.workdir, missing, settings(flags), leases)
+    executor = importlib.import_module(EXECUTOR + flags.executor)
+    events = executor.run(flags.workdir, missing, settings(flags, plan), leases)
     try:
         for event in progress.follow(plan, [cell for cells in missing.values() for cell in cells], events, console):
             watch.note(event)

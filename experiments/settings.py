@@ -14,6 +14,9 @@ class Settings:
     `device`: what a lane owns: cpu (a core), gpu, or auto: a GPU where there are any, else a core.
     `ray_address`: of the cluster whose nodes have the lanes. `task_cpus`, `task_gpus`: what one lane takes of a node;
     no `task_gpus`: one, where any node has GPUs.
+    `lane_devices`: cores or GPUs that a lane owns: those of the largest cell.
+    `coordinator`, `num_processes`, `process_id`: how the processes of a distributed launch meet; empty: as the cluster
+    says.
     """
 
     lanes: int = 0
@@ -25,6 +28,10 @@ class Settings:
     ray_address: str = ""
     task_cpus: float = 1.0
     task_gpus: float | None = None
+    lane_devices: int = 1
+    coordinator: str = ""
+    num_processes: int = 0
+    process_id: int = 0
 
 
 USUAL = Settings()

@@ -10,7 +10,7 @@ Exit status: as of experiments.launch.
 import shlex
 from collections.abc import Sequence
 
-from experiments import ending, plan, running
+from experiments import ending, plan, processes, running
 from experiments.command import Parser, run
 from experiments.screen import Screen
 from flax_tx.errors import UserError
@@ -29,6 +29,11 @@ def main(argv: Sequence[str]) -> int:
     if problems := [*running.problems(flags)]:
         raise UserError(problems)
     console, sweep = Screen(highlight=False), plan.recorded(flags.workdir)
+    if wrong := [*processes.uneven(flags, sweep)]:
+        raise UserError(wrong)
+    if processes.follows(flags):
+        running.follow(sweep, flags)
+        return 0
     running.join(flags)
     watch = running.run(sweep, flags, shlex.join(["python", "-m", "experiments.work", *argv]), console)
     if watch.signal:

@@ -10,6 +10,7 @@ from flax_tx.methods import VALUE_RESIDUALS
 from flax_tx.norms import QK_NORMS
 from flax_tx.positions import rotate, visible
 from flax_tx.schema import Model
+from flax_tx.sharding import constrain
 from flax_tx.softmax_attention import attend, attention_logits, heads_first
 from flax_tx.sublayer import Knobs, Tokens
 
@@ -53,7 +54,7 @@ class Attention(nn.Module):
         """(B, L, heads, K): x times the kernel of that name."""
         cfg, kind = self.cfg, "cross" if self.cross else "attention"
         y = Dense(cfg, heads * cfg.per_head(), f"{kind}.{name}", name=name)(x, knobs.start)
-        return y.reshape(batch, -1, heads, cfg.per_head())
+        return constrain(y.reshape(batch, -1, heads, cfg.per_head()), "batch", None, "heads", None)
 
     def normalise(self, q, k):
         """Queries and keys as qk_norm has them, the factor on the logits in the queries."""

@@ -12,6 +12,7 @@ from flax_tx.feedforward import FeedForward
 from flax_tx.layers import Start, dropout
 from flax_tx.layout import kind, steps
 from flax_tx.schema import Model
+from flax_tx.sharding import constrain
 from flax_tx.streams import Call, shared, stream_of
 from flax_tx.sublayer import Knobs, Tokens
 
@@ -66,8 +67,9 @@ class Block(nn.Module):
 
     def run(self, branch: tuple[str, ...], modules: dict, tokens: Tokens, knobs: Knobs, y_TxD, memory):
         """(the sum of the sublayers of a branch at y, memory), dropout included."""
-        outs = []
+        outs, y_TxD = [], constrain(y_TxD, "batch", None)
         for name in branch:
             out, memory = modules[name](y_TxD, memory, tokens, knobs)
+            out = constrain(out, "batch", None)
             outs.append(dropout(self, out, self.cfg.dropout.branch > 0, knobs.rates["branch"]))
         return sum(outs[1:], outs[0]), memory

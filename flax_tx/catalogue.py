@@ -15,6 +15,7 @@ from dataclasses import Field, dataclass
 from pathlib import Path
 from typing import Any
 
+from flax_tx.axes import ARRAYS, AXES
 from flax_tx.config import knobs
 from flax_tx.data import NAMES, Source
 from flax_tx.initializers import SCHEMES, Scheme
@@ -99,6 +100,11 @@ def source(row: Source) -> Row:
     return ", ".join(map(code, row.tasks)), prose(row.description), prose(row.licence)
 
 
+def axes(names: Sequence[str | None]) -> Row:
+    """The column of the names of axes."""
+    return (", ".join(code(name) if name else "whole" for name in names),)
+
+
 def knob(field: Field, tables: tuple[Table, ...]) -> Row:
     """The columns of a knob, with the names that it may have where they are few and no table holds them."""
     names = field.metadata.get("among", ())
@@ -165,6 +171,12 @@ def sections() -> tuple[Section, ...]:
         Section("The rest of the model", "Sizes, feed-forward, positions, dropout, precision.", ("model.",)),
         Section("Optimiser", "", ("optim.",)),
         Section("Training and seeds", "", ("train.", "seed.")),
+        Section(
+            "Mesh",
+            "The devices of one cell. Of each array the axes that are named here are split between them.",
+            ("mesh.",),
+            (Table(("axes of the mesh",), AXES, axes), Table(("axes of the array, the last ones",), ARRAYS, axes)),
+        ),
         Section("Probes", "What is measured of a model itself, before its first step and after its last.", ("probe.",)),
         Section(
             "Data and tasks",
@@ -191,6 +203,7 @@ DEPTH = (
     "model.pruned_layers",
     "model.dropout.depth",
     "model.unroll",
+    "model.remat",
 )
 
 

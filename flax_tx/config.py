@@ -238,8 +238,38 @@ def identity(config: Config) -> str:
 
 def name_of(plain: Mapping[str, Any], version: int = SCHEMA_VERSION) -> str:
     """The same of a config as nested dicts, before or after a trip through JSON, under a version of the schema."""
-    text = json.dumps([version, plain], sort_keys=True)
+    text = json.dumps([version, essence(plain, late())], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@functools.cache
+def late(kind: type = Config) -> dict[str, Any]:
+    """The defaults of the knobs that came late, as nested dicts."""
+    groups = {
+        field.name: late(field.type) for field in dataclasses.fields(kind) if dataclasses.is_dataclass(field.type)
+    }
+    own = {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.get("late")}
+    return {name: inner for name, inner in groups.items() if inner} | own
+
+
+def essence(plain: Mapping[str, Any], absent: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested config without what stands in `absent` too, and without groups of which that leaves nothing."""
+    kept = {
+        name: essence(value, absent.get(name, {})) if isinstance(value, Mapping) else value
+        for name, value in plain.items()
+    }
+    return {name: value for name, value in kept.items() if value != {} and (name, value) not in absent.items()}
+
+
+def complete(plain: Mapping[str, Any], absent: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A nested config as it was recorded, with the knobs that came since at their default: the same cell."""
+    absent = late() if absent is None else absent
+    more = {
+        name: complete(found, default) if isinstance(default, Mapping) and isinstance(found, Mapping) else found
+        for name, default in absent.items()
+        for found in [plain.get(name, {} if isinstance(default, Mapping) else default)]
+    }
+    return {**plain, **more}
 
 
 def split(config: Config) -> tuple[Config, dict[str, float | int]]:

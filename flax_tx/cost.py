@@ -2,6 +2,7 @@
 
 import math
 
+from flax_tx.axes import ARRAYS, parts
 from flax_tx.config import blocks, encoder
 from flax_tx.layout import kind, steps
 from flax_tx.methods import VALUE_RESIDUALS
@@ -43,7 +44,8 @@ def stack_params(model: Model, cross: bool) -> int:
 def flops_per_step(config: Config, outputs: int, task: str = "lm") -> int:
     """Floating-point operations of one training step: three times the matrix products of a forward pass.
 
-    6 per kernel entry and token, and 12 L K per head and token for QKᵀ and its product with V.
+    6 per kernel entry and token, and 12 L K per head and token for QKᵀ and its product with V. What model.remat
+    computes again is not counted: this is the work that the model needs, by which speeds are compared.
     """
     model, length = config.model, config.data.seq_len
     tokens = config.train.batch_size * length
@@ -55,6 +57,22 @@ def flops_per_step(config: Config, outputs: int, task: str = "lm") -> int:
         for block in blocks(stack)
     )
     return tokens * per_token + 6 * predictions * model.width * outputs
+
+
+def params_held(config: Config, vocab_size: int, outputs: int, task: str = "lm") -> int:
+    """Parameters that each device of the config's mesh holds: its part of kernels and embeddings, all of the rest."""
+    model, mesh = config.model, vars(config.mesh)
+    stacks = [(model, True), (encoder(model), False)] if task == "translate" else [(model, False)]
+    in_blocks = sum(
+        block.num_layers // block.tie * kernels(block, cross) for stack, cross in stacks for block in blocks(stack)
+    )
+    ends = {"embed/embedding": (vocab_size, model.width), "head/kernel": (model.width, outputs)}
+    if model.positions == "learned":
+        ends["embed/positions"] = (config.data.seq_len, model.width)
+    found = [(in_blocks, config.mesh.fsdp * config.mesh.tensor)]
+    found += [(math.prod(shape), parts(ARRAYS[path], shape, mesh)) for path, shape in ends.items()]
+    whole = params(model, vocab_size, outputs, config.data.seq_len, task)
+    return whole - sum(size - size // count for size, count in found)
 
 
 def state_bytes(num_params: int, optimizer: str) -> int:

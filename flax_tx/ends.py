@@ -9,6 +9,7 @@ from flax_tx.layers import dropout, matmul, norm_or_not, soft_cap, stored_scale
 from flax_tx.positions import sinusoids
 from flax_tx.reparams import unit
 from flax_tx.schema import Model
+from flax_tx.sharding import constrain
 from flax_tx.sublayer import Tokens
 
 
@@ -28,13 +29,13 @@ class Embedding(nn.Module):
         def init(key, shape):
             return numbers["embed_scale"] * jax.random.normal(key, shape)
 
-        table_VxD = self.param("embedding", init, (self.vocab_size, cfg.width))
+        table_VxD = constrain(self.param("embedding", init, (self.vocab_size, cfg.width)), "vocab", None)
         x_BxLxD = (cfg.width**0.5 * unit(table_VxD, -1) if cfg.fixnorm else table_VxD)[tokens_BxL]
         if cfg.positions == "learned":
-            x_BxLxD += self.param("positions", init, (length, cfg.width))
+            x_BxLxD += constrain(self.param("positions", init, (length, cfg.width)), None, None)
         if cfg.positions == "sinusoidal":
             x_BxLxD += sinusoids(length, cfg.width)
-        x_TxD = x_BxLxD.reshape(-1, cfg.width).astype(cfg.dtype)
+        x_TxD = constrain(x_BxLxD.reshape(-1, cfg.width), "batch", None).astype(cfg.dtype)
         if (norm := norm_or_not(cfg, cfg.embed_norm, "norm")) is not None:
             x_TxD = norm(x_TxD)
         return dropout(self, x_TxD, cfg.dropout.embedding > 0, numbers["dropout"]["embedding"])
@@ -57,7 +58,7 @@ class Head(nn.Module):
             return numbers["head_gain"] * width**-0.5 * jax.random.normal(key, shape)
 
         capture(self, "features", x_NxD)
-        logits = matmul(x_NxD, self.param("kernel", init, (width, self.outputs)))
+        logits = constrain(matmul(x_NxD, self.param("kernel", init, (width, self.outputs))), "batch", "vocab")
         if cfg.reparam == "sphere":
             logits *= stored_scale(self, "logit_scale", (self.outputs,), width)
         return soft_cap(logits, cfg.logit_cap > 0, numbers["logit_cap"])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from flax_tx.layers import Dense, Normalize, Start
 from flax_tx.schema import ACTIVATIONS, Model
+from flax_tx.sharding import constrain
 from flax_tx.sublayer import Knobs, Tokens
 
 FUNCTIONS = {
@@ -43,7 +44,7 @@ class FeedForward(nn.Module):
     def read(self, name: str, x_TxD, start: Start):
         """(T, F): x times the kernel of that name."""
         cfg = self.cfg
-        hidden = Dense(cfg, cfg.hidden_dim(), f"ffn.{name}", name=name)(x_TxD, start)
+        hidden = constrain(Dense(cfg, cfg.hidden_dim(), f"ffn.{name}", name=name)(x_TxD, start), "batch", "mlp")
         if cfg.reparam != "sphere":
             return hidden
         scale = self.param(f"{name}_scale", nn.initializers.ones, hidden.shape[-1:], jnp.float32)

@@ -8,9 +8,10 @@ FLOAT32 = (1.2e-38, 3.4e38)  # the smallest and the largest number of full preci
 
 
 def knob(default: Any, doc: str, **rules) -> Any:
-    """A field of the schema. Rules: among (names), low, above, high, below; data (a value that changes no graph).
+    """A field of the schema. Rules: among (names), low, above, high, below; data (a value that changes no graph); late.
 
-    A knob of data with `off` keeps in the graph only whether it differs from `off`.
+    A knob of data with `off` keeps in the graph only whether it differs from `off`. A knob that is added when cells
+    have names already is `late`: at its default it is no part of a name, so that those cells keep theirs.
     """
     return field(default=default, metadata={"doc": doc, **rules})
 

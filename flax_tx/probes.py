@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flax_tx import losses, train
+from flax_tx import losses, sharding, train
 from flax_tx.config import blocks
 from flax_tx.data import batches
 from flax_tx.layout import steps
@@ -39,7 +39,8 @@ def start(program: Program, values: dict, arrays):
         return seen["loss"], seen
 
     (_, seen), grads = jax.value_and_grad(loss, has_aux=True)(params["stack"])
-    return params, batch, grads, seen | (by_leaf(params["stack"], grads) if program.config.probe.start else {})
+    seen |= by_leaf(params["stack"], grads) if program.config.probe.start else {}
+    return sharding.whole(program.config.mesh, (params, batch, grads, seen))
 
 
 def measure(look: Callable, program: Program, seed: int, params: dict, grads: dict, features) -> dict[str, np.ndarray]:
@@ -131,7 +132,8 @@ def look(program: Program, values: dict, batch: dict, params: dict) -> dict[str,
     if asked.start:
         found["logits"] = flat[:: max(1, flat.size // SAMPLE)][:SAMPLE]
         found |= of_stream(program, runs, batch["inputs"].shape[0])
-    return found | (of_attention(runs) if asked.start or asked.scales else {})
+    found |= of_attention(runs) if asked.start or asked.scales else {}
+    return sharding.whole(program.config.mesh, found)
 
 
 def of_stream(program: Program, runs: list[dict], num_sequences: int) -> dict[str, jax.Array]:
@@ -184,7 +186,7 @@ def angles(program: Program, values: dict, params: dict, batch: dict):
         cosine = jnp.sum(before * after, axis=-1) / jnp.maximum(norms, 1e-30)
         kept = values["model"]["stack"]["runs"][i]["layers"]["layer"]["kept"]
         found.append(jnp.where(kept, jnp.mean(jnp.arccos(jnp.clip(cosine, -1, 1)), axis=-1) / jnp.pi, 0))
-    return jnp.concatenate(found)
+    return sharding.whole(program.config.mesh, jnp.concatenate(found))
 
 
 def of_attention(runs: list[dict]) -> dict[str, jax.Array]:

@@ -1,6 +1,7 @@
 """What must hold between the fields of a config. A rule takes the config and its blocks, and gives lines."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 from flax_tx.data import NAMES
@@ -18,6 +19,7 @@ WHOLE_STACK = (
     "logit_cap",
     "dtype",
     "unroll",
+    "remat",
     "segments",
     "slots.final",
     "encoder_layers",
@@ -198,6 +200,24 @@ def probes_fit_steps(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]
         yield f"probe.heads = True: expected one number of heads in all segments, got {', '.join(map(str, counts))}"
 
 
+def sizes_fit_the_mesh(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
+    mesh = config.mesh
+    yield from split_evenly("train.batch_size", config.train.batch_size, {"data": mesh.data, "fsdp": mesh.fsdp})
+    yield from split_evenly("model.width", config.model.width, {"fsdp": mesh.fsdp})
+    for index, block in enumerate(blocks):
+        sizes = {"num_heads": block.num_heads, "num_kv_heads": block.num_kv_heads or 0, "mlp_dim": block.hidden_dim()}
+        for name, size in sizes.items():
+            yield from split_evenly(where(config, index, name), size, {"tensor": mesh.tensor})
+
+
+def split_evenly(name: str, size: int, axes: dict[str, int]) -> Iterator[str]:
+    """A line where these axes of the mesh do not divide a size."""
+    parts = math.prod(axes.values())
+    if size % parts:
+        said = " * ".join(f"mesh.{axis}" for axis in axes)
+        yield f"{name} = {size}: expected a multiple of {said} = {parts}; did you mean {-(-size // parts) * parts}?"
+
+
 RULES = (
     heads_divide_width,
     kv_heads_divide_heads,
@@ -215,4 +235,5 @@ RULES = (
     probes_fit_steps,
     warmup_fits,
     language_models_are_causal,
+    sizes_fit_the_mesh,
 )

@@ -16,6 +16,7 @@ OVER = ("head", "all")
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "inverse_sqrt")
 DTYPES = ("float32", "bfloat16")
+REMATS = ("none", "block", "dots")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,13 @@ class Model:
     unroll: int = knob(
         8, "segments up to this depth are unrolled when compiled, deeper ones are a loop", low=1, high=10_000
     )
+    remat: str = knob(
+        "none",
+        "what the backward pass computes again from the input of a block: nothing, the block, or all but its dot "
+        "products with kernels",
+        among=REMATS,
+        late=True,
+    )
     segments: tuple = knob((), "runs of equal blocks: dicts of num_layers and the fields that differ")
 
     def holds(self, slot: str, kind: str = "attention") -> bool:
@@ -255,6 +263,23 @@ class Seed:
 
 
 @dataclass(frozen=True)
+class Mesh:
+    """The devices of one cell, in three axes."""
+
+    data: int = knob(1, "devices between which a batch is split", low=1, high=2**16, late=True)
+    fsdp: int = knob(
+        1, "devices between which parameters and moments are split, and the batch too", low=1, high=2**16, late=True
+    )
+    tensor: int = knob(
+        1, "devices between which heads, hidden units and the vocabulary are split", low=1, high=2**16, late=True
+    )
+
+    def size(self) -> int:
+        """All devices."""
+        return self.data * self.fsdp * self.tensor
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything that decides the numbers of one cell."""
 
@@ -264,3 +289,4 @@ class Config:
     probe: Probe = group(Probe)
     data: Data = group(Data)
     seed: Seed = group(Seed)
+    mesh: Mesh = group(Mesh)

@@ -1,5 +1,7 @@
 """Depth: runs of equal blocks, each one scan over stacked parameters (leading axis = layer)."""
 
+import functools
+
 import flax.linen as nn
 import jax
 
@@ -36,13 +38,27 @@ class Stack(nn.Module):
 
 
 def scan(block: Model, groups: int):
-    """Block lifted over a leading layer axis of parameters, statistics and numbers."""
+    """Block lifted over a leading layer axis of parameters, statistics and numbers.
+
+    What is to be computed again is a loop at any depth: unrolled, the compiler would find that it has it already.
+    """
+    unrolled = groups * block.tie <= block.unroll and block.remat == "none"
     return nn.scan(
-        Block,
+        REMATS[block.remat](Block),
         variable_axes={"params": 0, "diagnostics": 0, "probes": 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=(0, 0, nn.broadcast, nn.broadcast),
         length=groups,
-        unroll=groups if groups * block.tie <= block.unroll else 1,
+        unroll=groups if unrolled else 1,
         check_constancy_invariants=False,
     )
+
+
+# What the backward pass computes again, and what it saves (Chen et al. 2016, arXiv 1604.06174).
+REMATS = {
+    "none": lambda module: module,
+    "block": functools.partial(nn.remat, prevent_cse=False),
+    "dots": functools.partial(
+        nn.remat, prevent_cse=False, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+    ),
+}

@@ -2,7 +2,8 @@
 
 Each takes a Program (what is compiled: hashable, static), the values (numbers that are data) and the arrays of the
 data set, so that every cell of a program runs the same compiled code. Batch t is drawn in the graph from (data seed,
-t): there is no iterator to save.
+t): there is no iterator to save. Where the config has a mesh, a state is split over its devices from init on, and a
+batch as it is drawn; results are held by all of them.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from flax_tx import diagnostics, losses, optim
+from flax_tx import diagnostics, losses, optim, sharding
 from flax_tx.data import batches
 from flax_tx.models import Transformer
 from flax_tx.reparams import REPARAMS
@@ -55,10 +56,11 @@ def init(program: Program, values: dict) -> State:
     tokens = jax.random.randint(jax.random.fold_in(key, 1), shape, 0, program.vocab_size)
     source = tokens if program.task == "translate" else None
     model = program.model(unroll=1)
-    params = model.init(key, tokens, values["model"], source_BxM=source, key=jax.random.fold_in(key, 2))["params"]
-    params = after_step(program, params)
+    with sharding.over(program.config.mesh):
+        found = model.init(key, tokens, values["model"], source_BxM=source, key=jax.random.fold_in(key, 2))
+    params = after_step(program, found["params"])
     moments = optim.direction(program.config.optim, values["optim"]).init(params)
-    return State(params, moments, jnp.int32(0), jnp.int32(-1))
+    return sharding.place(program.config.mesh, State(params, moments, jnp.int32(0), jnp.int32(-1)))
 
 
 def after_step(program: Program, params: dict) -> dict:
@@ -68,9 +70,11 @@ def after_step(program: Program, params: dict) -> dict:
 
 def apply(program: Program, params, values: dict, batch: dict, **kwargs):
     """The logits of a batch (and what is mutable)."""
-    return program.model().apply(
-        {"params": params}, batch["inputs"], values["model"], batch.get("mask"), batch.get("source"), **kwargs
-    )
+    with sharding.over(program.config.mesh):
+        batch = {name: sharding.constrain(array, "batch", *[None] * (array.ndim - 1)) for name, array in batch.items()}
+        return program.model().apply(
+            {"params": params}, batch["inputs"], values["model"], batch.get("mask"), batch.get("source"), **kwargs
+        )
 
 
 def loss_and_statistics(program: Program, params, values: dict, batch: dict, key, collect: bool):
@@ -109,11 +113,8 @@ def step(program: Program, values: dict, arrays, state: State) -> tuple[State, d
     moved = after_step(program, jax.tree.map(jnp.add, state.params, change))
     params = jax.tree.map(lambda new, old: jnp.where(good, new, old), moved, state.params)
     bad_step = jnp.where(good, state.bad_step, state.step)
-    return State(params, moments, state.step + 1, bad_step), {
-        "train_loss": loss,
-        "grad_norm": norm,
-        "learning_rate": rate,
-    }
+    after = sharding.place(program.config.mesh, State(params, moments, state.step + 1, bad_step))
+    return after, {"train_loss": loss, "grad_norm": norm, "learning_rate": rate}
 
 
 def chunk(program: Program, values: dict, arrays, state: State, num_steps) -> tuple[State, dict]:
@@ -128,7 +129,7 @@ def chunk(program: Program, values: dict, arrays, state: State, num_steps) -> tu
         state, rows = carry
         after, metrics = step(program, values, arrays, state)
         rows = {name: row.at[state.step - start].set(metrics[name]) for name, row in rows.items()}
-        return after, rows
+        return after, sharding.whole(program.config.mesh, rows)
 
     return jax.lax.while_loop(lambda carry: (carry[0].step < end) & (carry[0].bad_step < 0), body, (state, rows))
 
@@ -138,7 +139,8 @@ def diagnose(program: Program, values: dict, arrays, state: State) -> dict:
     (_, sown), grads = gradients(program, values, arrays, state, collect=True)
     grads = optim.clip(values["optim"], grads, optax.tree.norm(grads))
     change, _, _ = updates(program, values, state, grads)
-    return diagnostics.per_layer(sown["diagnostics"], state.params, grads, change)
+    found = diagnostics.per_layer(sown["diagnostics"], state.params, grads, change)
+    return sharding.whole(program.config.mesh, found)
 
 
 def evaluate(program: Program, values: dict, params, held_out: dict) -> dict:
@@ -157,4 +159,4 @@ def evaluate(program: Program, values: dict, params, held_out: dict) -> dict:
             "accuracy": hits.reshape(shape).mean(axis=1),
         }
 
-    return jax.lax.map(one, held_out)
+    return sharding.whole(program.config.mesh, jax.lax.map(one, held_out))

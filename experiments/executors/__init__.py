@@ -1,4 +1,5 @@
-"""Who calls the engine: this process (inline), or lanes, a worker process per core or GPU (local).
+"""Who calls the engine: this process (inline), lanes, a worker process per core or GPU, here (local) or on the nodes of
+a cluster (ray), or all processes of a launch together (distributed).
 
 An executor is a function (workdir, programs {id: cells to run}, settings, leases) -> iterator of events. Besides the
 engine's events it gives

@@ -27,21 +27,30 @@ FRACTIONS = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # JAX
 
 @dataclass(frozen=True)
 class Device:
-    """A core or a GPU, by its index, or as CUDA names it, and the variables of a process that owns it."""
+    """A core or a GPU, or several, by index or as CUDA names them, and the variables of a process that owns them."""
 
     kind: str  # cpu or gpu
-    index: str
+    indices: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def own(kind: str, lanes: int = 0) -> list[Device]:
-    """The device of every lane; one lane per device for 0, else as many as asked for, which take turns."""
+def own(kind: str, lanes: int = 0, each: int = 1) -> list[Device]:
+    """What every lane owns: `each` cores or GPUs. As many lanes as they are enough for, or `lanes`, which take turns.
+
+    A lane that needs more cores than there are has all of them.
+    """
     names = gpus() if on_gpus(kind) else []
-    if not names:
-        found = [Device("cpu", str(core), for_cpu(kind)) for core in cores()]
+    if len(names) < each:
+        found = [Device("cpu", share, for_cpu(kind)) for share in shares([*map(str, cores())], each)]
         return list(itertools.islice(itertools.cycle(found), lanes or len(found)))
-    turns = list(itertools.islice(itertools.cycle(names), lanes or len(names)))
-    return [Device("gpu", name, for_gpu(name, turns.count(name))) for name in turns]
+    teams = shares(names, each)
+    turns = list(itertools.islice(itertools.cycle(teams), lanes or len(teams)))
+    return [Device("gpu", team, for_gpu(team, turns.count(team))) for team in turns]
+
+
+def shares(names: list[str], each: int) -> list[tuple[str, ...]]:
+    """`each` of them for a lane; all of them for one that needs more."""
+    return [tuple(names[i : i + each]) for i in range(0, len(names) - each + 1, each)] or [tuple(names)]
 
 
 def cores() -> list[int]:
@@ -83,9 +92,9 @@ def for_cpu(kind: str) -> dict[str, str]:
     return {"JAX_PLATFORMS": "cpu" if kind == "cpu" else os.environ.get("JAX_PLATFORMS", "cpu")}
 
 
-def for_gpu(name: str, sharers: int) -> dict[str, str]:
-    """The variables of a lane that owns a GPU, or its share of one; a fraction of memory that was set stays."""
-    mine = {"CUDA_VISIBLE_DEVICES": name, "JAX_PLATFORMS": "cuda,cpu"}
+def for_gpu(names: tuple[str, ...], sharers: int) -> dict[str, str]:
+    """The variables of a lane that owns GPUs, or its share of them; a fraction of memory that was set stays."""
+    mine = {"CUDA_VISIBLE_DEVICES": ",".join(names), "JAX_PLATFORMS": "cuda,cpu"}
     share = {} if any(name in os.environ for name in FRACTIONS) else {FRACTIONS[0]: f"{FRACTION / sharers:.3f}"}
     return mine | share
 

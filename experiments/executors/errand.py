@@ -54,7 +54,7 @@ def run(errand: Errand) -> Iterator[dict]:
     """
     if provenance.code() != errand.code:
         raise Misplaced(f"{socket.gethostname()}: flax_tx in {Path(__file__).parents[2]} is another version")
-    with place(errand) as (workdir, lease), device(errand.settings.device) as owned:
+    with place(errand) as (workdir, lease), device(errand.settings.device, errand.settings.lane_devices) as owned:
         for event in work(errand, workdir, lease, owned):
             apart = lease is None and event["event"] == "cell"
             yield event | {"files": records.read_files(workdir, event["cell"])} if apart else event
@@ -73,10 +73,11 @@ def place(errand: Errand) -> Iterator[tuple[str, str | None]]:
 
 
 @contextmanager
-def device(kind: str) -> Iterator[Device]:
-    """The GPU that Ray has given this task; else a core that no other errand of this user has, while there is one."""
-    found, own = devices.own(kind, 1)[0], devices.cores()
-    if found.kind == "gpu":
+def device(kind: str, each: int = 1) -> Iterator[Device]:
+    """The GPUs that Ray has given this task; else a core that no other errand of this user has, while there is one.
+    What needs several cores has any."""
+    found, own = devices.own(kind, 1, each)[0], devices.cores()
+    if found.kind == "gpu" or each > 1:
         yield found
         return
     folder = Path(tempfile.gettempdir()) / f"flax_tx-cores-{getpass.getuser()}"
@@ -88,7 +89,7 @@ def device(kind: str) -> Iterator[Device]:
         except Timeout:
             continue
         try:
-            yield dataclasses.replace(found, index=str(own[number % len(own)]))
+            yield dataclasses.replace(found, indices=(str(own[number % len(own)]),))
         finally:
             lock.release()
         return

@@ -1,8 +1,8 @@
 """A lane: a process that owns a device, takes programs from its standard input and says what happens on its output.
 
-    python -m experiments.executors.lane WORKDIR {cpu,gpu} INDEX
+    python -m experiments.executors.lane WORKDIR {cpu,gpu} INDEX [INDEX ...]     several where cells have a mesh
 
-The launcher has set the variables that show it its own GPU; to a core it keeps itself.
+The launcher has set the variables that show it its own GPUs; to cores it keeps itself.
 
 Reads lines {"cells", "settings", "lease"}, writes lines of events; {"event": "idle"} when it waits for the next
 program, {"event": "stop", "reason"} when it cannot write. It ends when its input does, also in the middle of a
@@ -22,12 +22,12 @@ import psutil
 from experiments.settings import Settings
 
 
-def main(workdir: str, kind: str, index: str) -> None:
+def main(workdir: str, kind: str, *indices: str) -> None:
     """Serves programs until the input ends."""
     output = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints goes to the log
     if kind == "cpu":
-        pin(int(index))
+        pin(*map(int, indices))
     be_the_first_to_go()
     programs: queue.Queue = queue.Queue()
     threading.Thread(target=listen, args=(programs,), daemon=True).start()
@@ -44,12 +44,12 @@ def main(workdir: str, kind: str, index: str) -> None:
         print(engine.to_line({"event": "stop", "reason": str(problem)}), file=output)
 
 
-def pin(core: int) -> None:
-    """Keeps this process on one core, where the system can, so that lanes do not disturb each other."""
+def pin(*cores: int) -> None:
+    """Keeps this process on its cores, where the system can, so that lanes do not disturb each other."""
     process = psutil.Process()
     if hasattr(process, "cpu_affinity"):
         with contextlib.suppress(OSError):  # a container may forbid it, and then the lane runs anywhere
-            process.cpu_affinity([core])
+            process.cpu_affinity(cores)
 
 
 def be_the_first_to_go() -> None:

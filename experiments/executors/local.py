@@ -1,5 +1,7 @@
 """Lanes on this machine: one worker process per core or GPU, each fed with programs; a lost lane costs one program.
 
+Where cells have a mesh, a lane has as many cores or GPUs as the largest of them.
+
 A program whose lane dies is tried again, then split in two, down to single cells; a cell that kills its lane alone is
 recorded as failed. The launching process never imports JAX.
 """
@@ -42,7 +44,7 @@ class Team:
         self.workdir, self.settings, self.events = workdir, settings, queue.Queue()
         self.lanes: list[Lane] = []
         self.stillborn = 0
-        for number, device in enumerate(devices.own(settings.device, settings.lanes)[:most]):
+        for number, device in enumerate(devices.own(settings.device, settings.lanes, settings.lane_devices)[:most]):
             self.hire(number, device)
 
     def hire(self, number: int, device: Device) -> None:

@@ -145,8 +145,8 @@ class Fleet:
 def devices(settings: Settings, nodes: Mapping[str, cluster.Resources]) -> dict[str, float]:
     """The CPUs and GPUs that one lane takes of its node."""
     wanted = settings.device != "cpu" and any(node.get("GPU") for node in nodes.values())
-    gpus = float(wanted) if settings.task_gpus is None else settings.task_gpus
-    return {"CPU": settings.task_cpus, "GPU": gpus}
+    gpus = float(wanted) * settings.lane_devices if settings.task_gpus is None else settings.task_gpus
+    return {"CPU": max(settings.task_cpus, 1.0 if gpus else settings.lane_devices), "GPU": gpus}
 
 
 def options(demand: Mapping[str, float]) -> dict[str, Any]:

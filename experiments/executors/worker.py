@@ -34,7 +34,7 @@ class Lane:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "experiments.executors.lane", workdir, device.kind, device.index],
+                [sys.executable, "-m", "experiments.executors.lane", workdir, device.kind, *device.indices],
                 env=os.environ | device.environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -34,7 +34,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def named(lanes):
-    return [(device.kind, device.index) for device in lanes]
+    return [(device.kind, ",".join(device.indices)) for device in lanes]
 
 
 VISIBLE = {
@@ -101,7 +101,7 @@ def test_a_lane_runs_with_the_variables_of_its_device(tmp_path, monkeypatch):
     start = lambda command, **rest: commands.append(command) or real([sys.executable, "-c", code], **rest)  # noqa: E731
     monkeypatch.setattr(worker.subprocess, "Popen", start)
     events = queue.Queue()
-    lane = worker.Lane(str(tmp_path), 0, Device("gpu", "5", {"CUDA_VISIBLE_DEVICES": "5"}), events)
+    lane = worker.Lane(str(tmp_path), 0, Device("gpu", ("5",), {"CUDA_VISIBLE_DEVICES": "5"}), events)
     assert events.get(timeout=60)[1] == {"event": "5"}
     assert commands[0][-3:] == [str(tmp_path), "gpu", "5"]
     lane.stop()
@@ -110,7 +110,7 @@ def test_a_lane_runs_with_the_variables_of_its_device(tmp_path, monkeypatch):
 def test_the_launcher_finds_gpus_and_imports_no_jax():
     code = (
         "import sys; from experiments import launch; from experiments.executors import devices, local\n"
-        "assert [lane.index for lane in devices.own('gpu')] == ['0', '1'], devices.own('gpu')\n"
+        "assert [lane.indices for lane in devices.own('gpu')] == [('0',), ('1',)], devices.own('gpu')\n"
         "assert 'jax' not in sys.modules and 'jaxlib' not in sys.modules"
     )
     done = subprocess.run(

@@ -72,9 +72,9 @@ def test_a_lane_that_dies_says_why_and_whether_it_had_started(sweep, tmp_path, m
 def test_errands_of_one_machine_have_cores_of_their_own(monkeypatch):
     monkeypatch.setattr(errand.devices, "cores", lambda: ["a", "b"])
     with errand.device("cpu") as one, errand.device("cpu") as two:
-        assert {one.index, two.index} == {"a", "b"}
+        assert {one.indices, two.indices} == {("a",), ("b",)}
         with errand.device("cpu") as three:  # there is none left
-            assert three.index in ("a", "b")
+            assert three.indices in (("a",), ("b",))
     with errand.device("cpu") as again:
         assert again == one
 
@@ -84,6 +84,6 @@ def test_an_errand_has_the_gpu_that_ray_gave_it(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     with errand.device("auto") as one, errand.device("auto") as two:
-        assert (one.kind, one.index, two) == ("gpu", "3", one)
+        assert (one.kind, one.indices, two) == ("gpu", ("3",), one)
     with errand.device("cpu") as core:
         assert core.kind == "cpu"

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments import files, records
+from flax_tx.config import name_of
 from flax_tx.errors import UserError
 from tests.experiments import synthetic
 
@@ -68,6 +69,14 @@ def test_cells_of_another_sweep_are_loaded_only_when_asked_for(tmp_path):
     everything = records.load(tmp_path, all_cells=True)
     assert list(everything.index) == [*manifest["cells"], "other"]
     assert everything.loc["other", "model.wiring"] == "pre" and everything.loc["other", "status"] == "missing"
+
+
+def test_a_config_that_was_recorded_before_a_knob_came_late_is_read_with_its_default(tmp_path):
+    recorded = synthetic.config_of({"model.width": 32})
+    cell = name_of(recorded)
+    del recorded["mesh"], recorded["model"]["remat"]
+    records.write_cell_config(tmp_path, cell, recorded)
+    assert records.read_config(tmp_path, cell) == records.plain(synthetic.config_of({"model.width": 32}))
 
 
 def test_two_workdirs_of_one_sweep_merge_by_copying(tmp_path):

@@ -10,6 +10,10 @@ BLOCKS = {"model.wiring": "block-attention-residuals"}
 # Decide how numbers are computed or reported, not which.
 SILENT = {
     "model.unroll": 4,
+    "model.remat": "dots",
+    "mesh.data": 2,
+    "mesh.fsdp": 2,
+    "mesh.tensor": 2,
     "train.chunk_steps": 7,
     "train.eval_windows": 16,
     "train.diagnostics": False,

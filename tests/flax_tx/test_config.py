@@ -181,6 +181,47 @@ def test_every_knob_is_part_of_the_identity(name):
     assert identity(before) != identity(after)
 
 
+# As they were before the first knob came late: workdirs and results are full of such names.
+NAMED_BEFORE = {
+    "9804dc57b9d1": {},
+    "8630bf6abbc4": {"model.wiring": "deepnorm", "seed.init": 3, "model.num_layers": 24},
+}
+
+
+def test_cells_keep_the_names_that_they_had_before_a_knob_came_late():
+    for name, fields in NAMED_BEFORE.items():
+        assert identity(freeze(fields)) == name
+        recorded = to_dict(freeze(fields))
+        del recorded["mesh"], recorded["model"]["remat"]
+        assert config.name_of(recorded) == name
+        assert config.complete(recorded) == to_dict(freeze(fields))
+
+
+def test_a_late_knob_that_is_recorded_stays_as_it_is():
+    asked = to_dict(freeze({"mesh.data": 2}))
+    assert config.complete(asked) == asked
+    del asked["mesh"]["fsdp"]
+    assert config.complete(asked)["mesh"] == {"data": 2, "fsdp": 1, "tensor": 1}
+    assert config.name_of(asked) == identity(freeze({"mesh.data": 2}))
+
+
+UNEVEN = {
+    "train.batch_size": {"mesh.data": 3, "mesh.fsdp": 2},
+    "model.width": {"mesh.fsdp": 3, "train.batch_size": 3},
+    "model.num_heads": {"mesh.tensor": 3, "model.mlp_dim": 6},
+    "model.num_kv_heads": {"mesh.tensor": 2, "model.num_kv_heads": 1},
+    "model.mlp_dim": {"mesh.tensor": 2, "model.mlp_dim": 7},
+}
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_a_size_that_the_mesh_does_not_divide_is_named(name):
+    with pytest.raises(UserError) as raised:
+        freeze(TINY | UNEVEN[name])
+    (line,) = raised.value.problems
+    assert line.startswith(f"{name} = ") and "expected a multiple of mesh." in line
+
+
 TUPLES = {"model.pruned_heads": ((2, 1),), "model.pruned_layers": (1,)}
 
 
