@@ -9,7 +9,7 @@ from cluster.machines import ROOT, Cluster
 
 SWEEP = [
     "--config=sweeps/depth_stability.py",
-    "--config.model.num_layers=4",
+    "--config.model.num_layers=2",
     "--config.model.norm.kind=layernorm",
     "--config.train.steps=60",
     "--config.train.chunk_steps=10",

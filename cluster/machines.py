@@ -15,7 +15,8 @@ import psutil
 ROOT = Path(__file__).parents[1]
 RAY = str(Path(sys.executable).with_name("ray"))
 PORT = 6379
-PATIENCE = 60.0  # seconds for a node to be up
+QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # to compile; lanes must have it too
+PATIENCE = 180.0  # seconds for a node to be up, on a machine that has other work
 NODE = ("--num-cpus=1", "--memory=2000000000", "--object-store-memory=100000000", "--disable-usage-stats", "--block")
 
 
@@ -87,6 +88,8 @@ class Cluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "JAX_COMPILATION_CACHE_DIR": str(cache),
+            "XLA_FLAGS": QUICK,
+            "RAY_raylet_start_wait_time_s": f"{PATIENCE:.0f}",
         }
         self.address = f"10.77.0.1:{PORT}"
         self.machines: list[Machine] = []
