@@ -15,9 +15,10 @@ from experiments import compiled, engine, fitting, member, plan, records
 from experiments.settings import Settings
 from tests.experiments import tiny
 
-TOLERANCE = 1e-4  # relative, on every number of 12 steps: sums are taken in another order (measured: 2e-6)
+TOLERANCE = 1e-5  # on every number of 12 steps: sums are taken in another order (measured: 2e-6 relative)
 SWEEP = tiny.SWEEP.replace('["post", "pre"]', '["pre"]').replace('baseline={"model.wiring": "post"}', "baseline=None")
 SWEEP = SWEEP.replace('"seed.init", [0, 1]', '"seed.init", [0, 1, 2]')
+SWEEP = SWEEP.replace("return c", "c.model.unroll = 1\n    return c")
 PROBED = SWEEP.replace("return c", "c.probe.start = c.probe.layers = True\n    return c")
 DIVERGING = SWEEP.replace("[1e-2, 3e-2]", "[1e-2, 1e30]").replace("return c", 'c.optim.name = "sgd"\n    return c')
 ALWAYS = 0.0  # seconds between two checkpoints
@@ -76,17 +77,17 @@ def assert_same(workdir, other, cells, tolerance=TOLERANCE):
         pd.testing.assert_frame_equal(one, two, check_exact=False, rtol=tolerance, atol=tolerance)
     one, two = (records.load(folder).loc[list(cells)] for folder in (workdir, other))
     assert (one.status == two.status).all()
-    assert one.step.equals(two.step)
+    assert one.step.astype(float).equals(two.step.astype(float))
     scores = ["val_loss", "val_loss_se", "test_loss", "final_train_loss", "progress"]
     np.testing.assert_allclose(one[scores].astype(float), two[scores].astype(float), rtol=tolerance)
 
 
-@pytest.mark.parametrize("group", [2, 4, 6])
-def test_cells_that_train_together_have_the_numbers_that_they_have_alone(alone, tmp_path, group):
-    workdir, made = tiny.prepare(tmp_path, PROBED)
+@pytest.mark.parametrize("text, group", [(SWEEP, 6), (PROBED, 3)], ids=["all at once", "in two groups, probed"])
+def test_cells_that_train_together_have_the_numbers_that_they_have_alone(alone, tmp_path, text, group):
+    workdir, made = tiny.prepare(tmp_path, text)
     events = run(workdir, made, group)
     assert [event["cell"] for event in events if event["event"] == "cell"] == list(made.cells)
-    assert_same(workdir, alone(PROBED)[0], made.cells)
+    assert_same(workdir, alone(text)[0], made.cells)
 
 
 def test_a_group_of_one_is_the_cell_itself_to_the_bit(alone, tmp_path):
@@ -96,24 +97,25 @@ def test_a_group_of_one_is_the_cell_itself_to_the_bit(alone, tmp_path):
         pd.testing.assert_frame_equal(load(workdir), load(alone(SWEEP)[0]), check_exact=True)
 
 
-def test_the_last_cells_leave_slots_empty(alone, tmp_path):
+def test_the_last_cells_leave_slots_empty_and_compile_nothing_anew(alone, tmp_path, monkeypatch):
     workdir, made = tiny.prepare(tmp_path, SWEEP)
+    sizes = too_small(monkeypatch, 99)
     cells = list(made.cells)[:5]
     list(engine.run_cells(workdir, cells, Settings(group=4)))  # 3 and 2
+    assert sizes == [3]
     assert records.finished(workdir, made.cells) == set(cells)
+    assert set(records.load(workdir).group.dropna()) == {3}
     assert_same(workdir, alone(SWEEP)[0], cells)
 
 
 def test_a_cell_that_diverges_stops_alone_where_it_does_by_itself(alone, tmp_path):
     workdir, made = tiny.prepare(tmp_path, DIVERGING)
-    events = run(workdir, made, group=4)  # slots of cells that stopped are taken by those that wait
+    run(workdir, made, group=2)  # slots of cells that stopped are taken by those that wait
     frame = records.load(workdir)
     bad = frame["optim.learning_rate"] > 1
     assert set(frame[bad].status) == {"diverged"} and set(frame[~bad].status) <= {"done", "stuck"}
     assert frame[bad].step.lt(12).all()
     assert_same(workdir, alone(DIVERGING)[0], made.cells)
-    (compiling,) = (event for event in events if event["event"] == "compiled")
-    assert compiling["seconds"] > 0
 
 
 def test_a_group_that_was_killed_goes_on_each_cell_from_where_it_was(alone, tmp_path):
@@ -272,7 +274,7 @@ def test_memory_that_is_needed_grows_with_the_group(alone):
     config = next(iter(made.cells.values()))
     one, six = (compiled.compile_program(config, size, Settings(group=size)).training for size in (1, 6))
     assert (one.size, six.size) == (1, 6)
-    assert 1.5 * one.bytes() < six.bytes() < 6 * one.bytes() + 10_000
+    assert 4 * one.bytes() < six.bytes() < 8 * one.bytes()
 
 
 def test_on_a_cpu_cells_train_alone_unless_asked(monkeypatch):
