@@ -40,7 +40,7 @@ class Stack(nn.Module):
 def scan(block: Model, groups: int):
     """Block lifted over a leading layer axis of parameters, statistics and numbers.
 
-    What is to be computed again is a loop at any depth: the compiler would find in unrolled code that it has it already.
+    What is to be computed again is a loop at any depth: unrolled, the compiler would find that it has it already.
     """
     unrolled = groups * block.tie <= block.unroll and block.remat == "none"
     return nn.scan(
