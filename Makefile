@@ -47,7 +47,8 @@ faults: $(STAMP)   ## kills, full disks, flipped bits, bad input, two launchers 
 
 mesh: $(STAMP)     ## cells on eight devices, all of it (some minutes; `make test` has the short of it)
 	XLA_FLAGS=--xla_force_host_platform_device_count=8 JAX_PLATFORMS=cpu \
-	  $(BIN)/python -m pytest tests/flax_tx/eight_devices.py tests/experiments/eight_devices.py
+	  $(BIN)/python -m pytest -m "slow or not slow" tests/flax_tx/eight_devices.py tests/experiments/eight_devices.py
+	$(BIN)/python -m pytest -m slow tests/experiments/test_mesh.py
 
 bench: $(PARITY_VENV)/.installed     ## speed beside a plain Flax loop, PyTorch and Keras; each writes its tables to benchmarks/results (hours)
 	for name in $(BENCHMARKS); do $(PARITY_VENV)/bin/python -m benchmarks.$$name || exit; done

@@ -50,7 +50,7 @@ def alone(tmp_path_factory):
     return folder, run(folder, "alone", "--executor=inline")
 
 
-@pytest.mark.parametrize("executor", ["inline", "local"])
+@pytest.mark.parametrize("executor", [pytest.param("inline", marks=pytest.mark.slow), "local"])
 def test_an_executor_gives_a_cell_its_devices(alone, executor):
     folder, workdir = alone
     same(run(folder, executor, f"--executor={executor}", "--config.mesh.data=2"), workdir)
@@ -98,6 +98,7 @@ def test_two_processes_train_one_cell_as_one_process_does(alone):
     same(together.workdir, workdir)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_from_a_checkpoint_after_both_were_killed(alone):
     folder, _ = alone
     long = ("--config.train.steps=100", "--checkpoint_seconds=0")

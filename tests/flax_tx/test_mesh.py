@@ -25,7 +25,7 @@ def on_eight_devices(*arguments):
 
 
 def test_cells_on_eight_devices_are_cells_on_one():
-    done = on_eight_devices("tests/flax_tx/eight_devices.py", "-m", "not slow")
+    done = on_eight_devices("tests/flax_tx/eight_devices.py")
     print(done.stdout[-20000:], done.stderr[-2000:])
     assert done.returncode == 0
     (losses,) = [line.split("LOSSES ")[1] for line in done.stdout.splitlines() if "LOSSES" in line]
