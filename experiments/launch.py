@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from experiments import ending, growth, processes, records, running, sweep_file
+from experiments import ending, growth, processes, records, run_flags, running, sweep_file
 from experiments import plan as planning
 from experiments.command import Parser, run
 from experiments.executors import devices
@@ -45,8 +45,8 @@ def parser() -> Parser:
     flags.add_argument("--size", help="one of the file's SIZES; default: quick, else the first")
     flags.add_argument("--dry_run", action="store_true", help="print the plan and stop")
     flags.add_argument("--prepare_only", action="store_true", help="write what experiments.work runs, and stop")
-    running.add_flags(flags)
-    running.add_retry(flags)
+    run_flags.add_flags(flags)
+    run_flags.add_retry(flags)
     return flags
 
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
 
 def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
     """The plan. Raises: UserError with all that is wrong with flags, sweep file, cells, data and workdir."""
-    problems = [*running.problems(flags), *running.retry_problems(flags)]
+    problems = [*run_flags.problems(flags), *run_flags.retry_problems(flags)]
     plan, known = None, [f"--{name}" for name in vars(flags)]
     for step in (
         lambda: check_workdir(flags.workdir),
@@ -158,7 +158,7 @@ def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tup
         return
     work = sum(plan.flops(cell) for cell in left)
     programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
-    lanes = min(running.lanes(flags, plan), programs)
+    lanes = min(run_flags.lanes(flags, plan), programs)
     seconds = (work / NOMINAL + programs * COMPILING) / lanes
     yield "work", f"{count(work)}FLOP to do on {lanes} lanes; about {max(1, round(seconds / 60))} min"
 

@@ -10,7 +10,7 @@ Exit status: as of experiments.launch.
 import shlex
 from collections.abc import Sequence
 
-from experiments import ending, plan, processes, running
+from experiments import ending, plan, processes, run_flags, running
 from experiments.command import Parser, run
 from experiments.screen import Screen
 from flax_tx.errors import UserError
@@ -19,14 +19,14 @@ from flax_tx.errors import UserError
 def parser() -> Parser:
     """The flags of the command."""
     flags = Parser("experiments.work", __doc__)
-    running.add_flags(flags)
+    run_flags.add_flags(flags)
     return flags
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs what is missing. Returns the exit status."""
     flags = parser().parse_args(argv)
-    if problems := [*running.problems(flags)]:
+    if problems := [*run_flags.problems(flags)]:
         raise UserError(problems)
     console, sweep = Screen(highlight=False), plan.recorded(flags.workdir)
     if wrong := [*processes.uneven(flags, sweep)]:
