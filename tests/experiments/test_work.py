@@ -54,7 +54,7 @@ def test_two_workers_share_the_programs_and_end_with_every_cell(prepared, tmp_pa
 def test_what_is_wrong_is_a_line(tmp_path):
     done = work(tmp_path / "nowhere", "--lanes=-1")
     assert done.returncode == 2
-    assert done.stderr == "--lanes = -1: expected 0 (one per core) or more\n"
+    assert done.stderr == "--lanes = -1: expected 0 (one per device) or more\n"
     done = work(tmp_path / "nowhere")
     assert done.returncode == 2 and "no such folder; experiments.launch makes it" in done.stderr
     assert len(done.stderr.splitlines()) == 1
