@@ -98,7 +98,8 @@ $(CLUSTER_VENV)/.installed: requirements.txt requirements-cluster.txt requiremen
 lock:              ## compile the locks anew (needs uv)
 	$(COMPILE) -o requirements.txt requirements.in
 	$(COMPILE) --no-deps -o requirements-data.txt requirements-data.in
-	$(COMPILE) -o requirements-cluster.txt requirements-cluster.in
+	@mkdir -p build && grep == requirements.txt | grep -v ^python-dateutil== | tr -d '\\' > build/agreed.txt
+	$(COMPILE) -c build/agreed.txt -o requirements-cluster.txt requirements-cluster.in
 	$(COMPILE) --extra-index-url $(TORCH_INDEX) --index-strategy unsafe-best-match -o requirements-parity.txt requirements-parity.in
 
 clean:             ## remove what the commands made, except results

@@ -9,11 +9,11 @@ from cluster.machines import ROOT, Cluster
 
 SWEEP = [
     "--config=sweeps/depth_stability.py",
-    "--config.model.num_layers=2",
+    "--config.model.num_layers=1",
     "--config.model.norm.kind=layernorm",
+    "--config.optim.learning_rate=1e-3",
     "--config.train.steps=60",
     "--config.train.chunk_steps=10",
-    "--checkpoint_seconds=0",
 ]
 
 

@@ -76,6 +76,8 @@ def cluster_problems(flags: argparse.Namespace) -> Iterator[str]:
         yield f"--task_gpus = {flags.task_gpus}: expected 0 or more"
     if flags.executor != "ray" and flags.ray_address:
         yield f"--ray_address = {flags.ray_address!r}: expected none with --executor={flags.executor}"
+    if flags.executor == "ray" and flags.lane_memory == "auto":
+        yield "--lane_memory = 'auto': expected bytes with --executor=ray, since its nodes differ"
     if flags.executor == "ray":
         yield from cluster.problems(flags.ray_address or "")
 

@@ -93,6 +93,7 @@ def join(address: str) -> None:
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"--ray_address = {address!r:.80}: cannot join ({reason:.300})") from None
+    ray._private.worker._worker_logs_enabled = False  # Ray would print over the progress what it says of a lost node
 
 
 def leave() -> None:

@@ -5,6 +5,7 @@ node that is lost is no fault of any cell: its program is tried again as often a
 the lane where the node sees the workdir, and else here, while the lease holds.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -104,7 +105,8 @@ class Fleet:
             return
         except LOST as error:
             self.flights.remove(flight)
-            yield about(flight, "retry", reason=f"node lost: {shown(error)}")
+            where = re.search(r"Node IP: ([^\s,]+)", str(error))
+            yield about(flight, "retry", reason=f"the node {where[1]} was lost" if where else "a node was lost")
             backlog.end(flight.task)
             return
         except DIED as error:
