@@ -13,7 +13,7 @@ from experiments import records
 from experiments.command import Parser, picture_path, run, writing
 from experiments.figure_spec import Figure, problems
 from experiments.tables.arms import table_of
-from experiments.typed import declared
+from experiments.typed import as_declared, declared
 from flax_tx.errors import UserError
 
 
@@ -25,7 +25,7 @@ def figure_of(manifest: dict) -> Figure:
     if not manifest.get("figure"):
         raise UserError(f"{manifest['name']}: the sweep declares no figure; experiments.compare draws its loss curves")
     with declared("the figure"):
-        figure = Figure.from_json(manifest["figure"])
+        figure = as_declared(Figure.from_json(manifest["figure"]), "figure")
     if found := problems(figure, manifest["axes"]):
         raise UserError(found)
     return dataclasses.replace(figure, labels=table_of(manifest).labels | figure.labels)

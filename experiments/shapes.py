@@ -107,7 +107,11 @@ class Summary:
 class Launch:
     """launches/<start>.json."""
 
+    started: str
     seconds: float
+    cells_run: int
+    lanes: int
+    interrupted: bool
     git: dict[str, Any]
 
 

@@ -19,6 +19,14 @@ def declared(what: str) -> Iterator[None]:
         raise UserError(f"sweep.json: {what} is not of the form that this version writes ({form:.120})") from None
 
 
+def as_declared(value: Any, where: str) -> Any:
+    """The value of a sweep.json, whose fields are of the types that they declare. Raises: UserError, a line for each
+    that is not."""
+    if found := [*mistyped(value, where)]:
+        raise UserError(f"sweep.json: {line}" for line in found)
+    return value
+
+
 def mistyped(value: Any, where: str) -> Iterator[str]:
     """A line for each field of a dataclass, and of those within, that is of another type than declared."""
     yield from wrong_fields(value, f"{where}.")

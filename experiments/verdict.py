@@ -22,7 +22,7 @@ from experiments.command import Parser, run
 from experiments.metrics import METRICS
 from experiments.screen import Screen, shown, write
 from experiments.tables.markdown import escape_markdown
-from experiments.typed import declared
+from experiments.typed import as_declared, declared
 from experiments.visible import line
 from flax_tx.errors import UserError, nearest
 
@@ -36,7 +36,8 @@ def verdicts(workdir: str | os.PathLike) -> list[Verdict]:
     Raises: UserError for a folder that is no sweep's, or a sweep without claims.
     """
     with declared("a claim"):
-        claims = [Claim.from_json(plain) for plain in records.sweep(workdir).get("claims") or ()]
+        plain = records.sweep(workdir).get("claims") or ()
+        claims = [as_declared(Claim.from_json(each), "claim") for each in plain]
     if not claims:
         raise UserError(
             f"{workdir}: expected claims in sweep.json; its file had no get_claims(); write it, then launch again"

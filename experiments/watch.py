@@ -107,10 +107,9 @@ async def serve(workdir: str, host: str, port: int) -> None:
     """Serves until it is interrupted. Raises: UserError for an address that cannot be had."""
     try:
         sockets = bind_sockets(port, host)
-    except OSError as error:
-        raise UserError(
-            f"--host = {host!r}, --port = {port}: cannot listen there ({error.strerror or error})"
-        ) from None
+    except (OSError, UnicodeError) as error:  # the second for what no name of a host may hold
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--host = {host!r}, --port = {port}: cannot listen there ({reason})") from None
     HTTPServer(application(workdir, host)).add_sockets(sockets)
     port = sockets[0].getsockname()[1]
     print(

@@ -17,9 +17,9 @@ from typing import IO
 import psutil
 
 from experiments import records
+from experiments.equality import SOURCE, TIMES
 
 ROOT = Path(__file__).parents[1]
-TIMES = ("seconds", "finished", "tokens_per_second", "train_seconds", "compile_seconds")
 PATIENCE = 600.0  # seconds that a launch may take before something is taken to hang
 SWEEP = '''"""Is a small sweep the same, whatever happens to it?"""
 
@@ -141,14 +141,14 @@ def written(folder: Path) -> str:
 
 
 def numbers(workdir: Path, cell: str) -> str:
-    """A digest of all that a cell left but its times."""
+    """A digest of all that a cell left but its times and what made it: somebody may commit meanwhile."""
     folder, total = records.cell_dir(workdir, cell), hashlib.sha256()
     for path in sorted(folder.glob("*.parquet")):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     for name in ("config.json", "summary.json", "status.json"):
         said = records.read_json(folder / name) if (folder / name).is_file() else {}
         said["files"] = sorted(said.get("files", ()))  # the hash of summary.json knows the times
-        total.update(json.dumps({key: said[key] for key in sorted(said) if key not in TIMES}).encode())
+        total.update(json.dumps({key: said[key] for key in sorted(said) if key not in (*TIMES, *SOURCE)}).encode())
     return total.hexdigest()
 
 

@@ -17,6 +17,7 @@ import random
 import re
 import shutil
 import signal
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -356,9 +357,6 @@ def launch_text(text: str, launch: Callable, place: Range) -> str:
 
 
 if __name__ == "__main__":
-    import sys
-
-    for said, what in fuzz(
-        int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**32)
-    ).items():
-        print(said, "\n    ", what if isinstance(what, tuple) else what[-300:])
+    tries, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**32)
+    for said, what in fuzz(tries, seed).items():
+        print(f"{said}: {what!r:.300}")

@@ -26,7 +26,7 @@ def table(rows: Iterable[dict], caption: str) -> Table:
     """The table for a terminal."""
     drawn = Table(caption=caption)
     for head in HEADS:
-        drawn.add_column(head, justify="left" if head == HEADS[0] else "right", no_wrap=head == HEADS[0])
+        drawn.add_column(head, **({"overflow": "fold"} if head == HEADS[0] else {"justify": "right", "min_width": 7}))
     for one in rows:
         drawn.add_row(*(str(one[head]) for head in HEADS), style="bold red" if any(one[head] for head in BAD) else "")
     return drawn

@@ -56,8 +56,9 @@ class Lane:
 
     def supervise(self) -> None:
         """Ends a process that does not start, or that takes more memory than it may."""
-        process, begun = psutil.Process(self.process.pid), time.monotonic()
-        with contextlib.suppress(psutil.Error):
+        begun = time.monotonic()
+        with contextlib.suppress(psutil.Error):  # it may be dead by now
+            process = psutil.Process(self.process.pid)
             while self.process.poll() is None and (self.memory or not self.started):
                 time.sleep(GLANCE)
                 used = process.memory_info().rss

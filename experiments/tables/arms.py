@@ -22,7 +22,7 @@ from experiments.selection import keep
 from experiments.table_spec import Table, problems
 from experiments.tables.comparisons import Comparison, baseline_of, compare
 from experiments.tables.trials import Place, Trial, columns_of, grouped, place_rank, trials_of
-from experiments.typed import declared
+from experiments.typed import as_declared, declared
 from flax_tx.errors import UserError, nearest
 
 BAD = ("stuck", "diverged", "failed", "no number")
@@ -202,7 +202,7 @@ def tables_of(manifest: Mapping) -> list[Table]:
     if not plain[0]:
         raise UserError("sweep.json: expected a table (experiments.table_spec.Table); this sweep declares none")
     with declared("a table"):
-        specs = [Table.from_json(each) for each in plain]
+        specs = [as_declared(Table.from_json(each), "table") for each in plain]
     if found := [problem for spec in specs for problem in problems(spec, manifest["axes"])]:
         raise UserError(dict.fromkeys(found))
     return specs

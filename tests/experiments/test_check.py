@@ -10,7 +10,16 @@ from flax_tx.errors import UserError
 from tests.experiments import synthetic
 
 ENDS = {0: "done", 1: "failed", 2: "diverged", 3: "missing"}
-LAUNCH = {"command": "c", "size": None, "seconds": 1.0, "cells_run": 3, "lanes": 1, "interrupted": False, "git": {}}
+LAUNCH = {
+    "command": "c",
+    "started": "2026-11-22T12:00:00+00:00",
+    "size": None,
+    "seconds": 1.0,
+    "cells_run": 3,
+    "lanes": 1,
+    "interrupted": False,
+    "git": {},
+}
 
 
 @pytest.fixture

@@ -179,6 +179,7 @@ def test_the_same_records_give_the_same_bytes(workdir, tmp_path):
         (None, "f.png", "the sweep declares no figure"),
         (Figure((Panel("val_loss", "model.num_layrs"),)), "f.png", "did you mean model.num_layers"),
         (Figure((Panel("val_loss", DEPTH),)), "f.jpg", "expected a name that ends in"),
+        (Figure((Panel("val_loss", DEPTH),), columns=[None]), "f.png", "sweep.json: figure.columns = .*expected int"),
     ],
 )
 def test_a_figure_that_cannot_be_made_is_a_line_and_writes_nothing(workdir, tmp_path, declared, out, expected):

@@ -45,6 +45,7 @@ def write(folder, name="claimed", claims=CLAIMS, size="quick"):
 def launched(folder, seconds, at):
     """A launch that took so long."""
     about = {"command": "c", "size": "quick", "seconds": seconds, "cells_run": 10, "git": {"commit": at * 40}}
+    about |= {"started": "2026-11-22T12:00:00+00:00", "lanes": 2, "interrupted": False}
     records.write_json(folder / "launches" / f"{at}.json", about)
 
 

@@ -143,7 +143,12 @@ def test_a_torn_record_is_a_line_on_the_page_and_the_server_goes_on(workdir):
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [(["--port=70000"], "0 to 65535"), (["--port=x"], "--port"), (["--host=300.1.1.1"], "--host")],
+    [
+        (["--port=70000"], "0 to 65535"),
+        (["--port=x"], "--port"),
+        (["--host=300.1.1.1"], "--host"),
+        (["--host=\x9d"], "--host"),
+    ],
 )
 def test_a_mistake_is_a_line(workdir, flags, expected):
     with pytest.raises(UserError, match=expected):
