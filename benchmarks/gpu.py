@@ -42,7 +42,7 @@ class Plan:
 
 PLANS = {
     "gpu": Plan({"width 64": {}, "width 256": {"model.width": 256}}, (1, 8, 64, 256), (4096, 8192)),
-    "cpu": Plan({"width 16, depth 2": {"model.width": 16, "model.num_layers": 2}}, (1, 2, 4), (512, 1024), 1.0, 120.0),
+    "cpu": Plan({"width 16, depth 2": {"model.width": 16, "model.num_layers": 2}}, (1, 2, 4), (512, 1024), 1.0, 400.0),
 }
 DTYPES = ("float32", "bfloat16")
 
@@ -112,7 +112,7 @@ def measure(plan: Plan) -> Iterator[dict]:
             for size in plan.sizes:
                 row = {"model": model, "dtype": dtype, "size": size, "problem": None}
                 if time.monotonic() - begun > plan.budget:
-                    yield row | {"problem": "not measured: no time was left"}
+                    yield row | {"problem": "no time left"}
                     continue
                 try:
                     yield row | train({**changes, "model.dtype": dtype}, size, plan.seconds)

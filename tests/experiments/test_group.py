@@ -212,6 +212,21 @@ def test_a_cell_whose_state_a_failed_call_took_with_it_goes_on_from(alone, tmp_p
     assert_same(workdir, alone(SWEEP)[0], made.cells)
 
 
+@pytest.mark.parametrize("care", ["begin", "finish"])
+def test_memory_that_lacks_in_the_care_of_one_is_what_the_others_take(alone, tmp_path, monkeypatch, care):
+    workdir, made = tiny.prepare(tmp_path, SWEEP)
+    real = getattr(engine, care)
+
+    def careful(*arguments):
+        (group,) = (one for one in arguments if isinstance(one, compiled.Compiled))
+        return exhaust() if group.training.size > 3 else real(*arguments)
+
+    monkeypatch.setattr(engine, care, careful)
+    events = run(workdir, made, 6)
+    assert [event["size"] for event in events if event["event"] == "smaller"] == [3]
+    assert_same(workdir, alone(SWEEP)[0], made.cells)
+
+
 def test_what_a_device_cannot_hold_alone_is_a_failure_with_its_reason(tmp_path, monkeypatch):
     workdir, made = tiny.prepare(tmp_path, SWEEP)
     too_small(monkeypatch, 0, chunk=exhaust)

@@ -218,6 +218,18 @@ def broken(workdir):
     return cell
 
 
+def test_cells_can_train_together_in_the_lanes(finished, tmp_path):
+    path, workdir, _ = finished
+    only = [f"--config={path}", "--config.model.wiring=pre", f"--workdir={tmp_path / 'run'}"]
+    done = tiny.launch(*only, "--group=3", "--device=cpu", "--lanes=1")
+    assert done.returncode == 0, done.stderr
+    found = records.load(tmp_path / "run")
+    assert set(found.group) == {2}  # four cells, at most three at a time
+    alone = records.load(workdir).loc[found.index]
+    assert set(alone.group) == {1}
+    assert found.val_loss.tolist() == pytest.approx(alone.val_loss.tolist(), rel=1e-5)
+
+
 def test_what_failed_is_run_again_on_request_only_and_alone(finished, tmp_path):
     path, workdir, _ = finished
     copy = str(tmp_path / "copy")
