@@ -67,7 +67,7 @@ def lane_of(code, tmp_path, monkeypatch, **kwargs):
     """A lane whose process runs this code."""
     real = worker.subprocess.Popen
     monkeypatch.setattr(worker.subprocess, "Popen", lambda _, **rest: real([sys.executable, "-c", code], **rest))
-    return worker.Lane(str(tmp_path), 0, 0, queue.Queue(), **kwargs)
+    return worker.Lane(str(tmp_path), 0, (0,), queue.Queue(), **kwargs)
 
 
 def events_until_death(lane):
@@ -110,7 +110,7 @@ def test_lanes_that_die_before_they_start_are_one_line_that_names_their_log(tmp_
 
 
 def test_a_lane_ends_with_its_launcher_even_before_it_is_ready(tmp_path):
-    lane = worker.Lane(str(tmp_path), 0, local.cores()[0], queue.Queue())
+    lane = worker.Lane(str(tmp_path), 0, tuple(local.cores()[:1]), queue.Queue())
     time.sleep(0.3)
     lane.process.stdin.close()  # what the kernel does when the launcher is killed
     assert lane.process.wait(timeout=60) == 0
