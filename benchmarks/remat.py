@@ -22,7 +22,7 @@ POLICIES = {  # as benchmarks.rematerialised takes them -> as the table says it
     "none": "none",
     "block": "block",
     "dots": "dots",
-    "dots_saveable": "dots, those of attention too",
+    "dots_saveable": "dots, attention's too",
 }
 
 
@@ -71,8 +71,8 @@ def costs(found: dict) -> Table:
             seconds = Spread(answer["seconds_per_step"] for answer in answers)
             memory = [f"{max(answer[name] for answer in answers) / 1e6:,.0f}" for name in ("temporary", "peak")]
             times = (seconds.show(",.0f", 1000), f"{seconds.median / plain:.2f}")
-            rows.append((f"{depth} layers, {POLICIES[policy]}", *memory, *times))
-    header = ("", "temporary, MB", "peak of the process, MB", "step, ms", "× none")
+            rows.append((f"{depth}, {POLICIES[policy]}", *memory, *times))
+    header = ("layers, policy", "temporary, MB", "peak, MB", "step, ms", "× none")
     return Table(f"Sequences of {found['length']} tokens, one core, median of the rounds", header, rows)
 
 

@@ -30,9 +30,9 @@ def compiled_once():
     with pytest.MonkeyPatch.context() as patch:
         compile_training, known = compiled.compile_training, {}
 
-        def remember(program, config, arrays, size=1):
+        def remember(program, config, arrays, held_out, size=1):
             if (program, size) not in known:
-                known[program, size] = compile_training(program, config, arrays, size)
+                known[program, size] = compile_training(program, config, arrays, held_out, size)
             return known[program, size]
 
         patch.setattr(compiled, "compile_training", remember)
@@ -168,11 +168,11 @@ def too_small(monkeypatch, most, **faults):
     compiled, in order."""
     compile_training, sizes = compiled.compile_training, []
 
-    def limited(program, config, arrays, size=1):
+    def limited(program, config, arrays, held_out, size=1):
         sizes.append(size)
         if size > most and "compiling" in faults:
             exhaust()
-        training = compile_training(program, config, arrays, size)
+        training = compile_training(program, config, arrays, held_out, size)
         return dataclasses.replace(training, **faults) if size > most else training
 
     monkeypatch.setattr(compiled, "compile_training", limited)
@@ -293,10 +293,11 @@ def test_memory_that_is_needed_grows_with_the_group(alone):
 
 
 def test_on_a_cpu_cells_train_alone_unless_asked(monkeypatch):
-    assert fitting.most(Settings()) == 1
-    assert fitting.most(Settings(group=7)) == 7
+    assert fitting.most(Settings(), Mesh()) == 1
+    assert fitting.most(Settings(group=7), Mesh()) == 7
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert fitting.most(Settings()) == fitting.MOST
+    assert fitting.most(Settings(), Mesh()) == fitting.MOST
+    assert fitting.most(Settings(group=7), Mesh(data=2)) == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema": 2, "most": "many"})])
