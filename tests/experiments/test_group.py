@@ -13,6 +13,7 @@ from jax.errors import JaxRuntimeError
 
 from experiments import compiled, engine, fitting, member, plan, records
 from experiments.settings import Settings
+from flax_tx.schema import Mesh
 from tests.experiments import tiny
 
 TOLERANCE = 1e-5  # on every number of 12 steps: sums are taken in another order (measured: 2e-6 relative)
