@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from experiments import checkpoints, engine, records
+from experiments.group import Group
+from experiments.member import Member
+from experiments.runs import Run
 from experiments.settings import Settings
+from flax_tx.values import values
 from tests.experiments import tiny
 from tests.experiments.test_checkpoints import PROBED, outcome, resumed_at, train
 
@@ -52,8 +56,10 @@ def test_a_cell_on_a_mesh_has_the_records_of_the_cell_on_one_device(tmp_path):
 def test_a_checkpoint_is_read_into_the_devices_that_hold_it(whole, tmp_path):
     config = engine.read_config(*whole)
     compiled = engine.compile_program(config)
-    run = checkpoints.Run(compiled.training.init(engine.values(config)), [], [])
-    engine.advance(run, config, compiled)
+    group = Group(compiled)
+    group.enter(Member(whole[1], config, run=Run(compiled.training.init(values(config)), [], [])))
+    group.advance()
+    run = group.show(0)
     checkpoints.save(tmp_path / "cell", run, {"code": "x"})
     again = checkpoints.load(tmp_path / "cell" / "5.json", run.state, {"code": "x"})
     for kept, back in zip(*(jax.tree.leaves(one.state) for one in (run, again)), strict=True):
