@@ -11,10 +11,12 @@ import re
 import secrets
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO
 
 from flax_tx.errors import UserError
 
@@ -26,6 +28,8 @@ PASSED = ("JAX_", "XLA_", "TFDS_")  # variables of a launch that its lanes have 
 PRIVATE = {"include_dashboard": False, "object_store_memory": 100 << 20}  # of a cluster of one's own
 SPECIAL = ("auto", "local")
 ADDRESS = re.compile(r"(?P<host>[\w.-]+|\[[0-9A-Fa-f:]+\]):(?P<port>\d{1,5})")
+REFUSED = b"InvalidAuthToken"
+TOKEN = "it has another token than RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token says"
 PATIENCE = 5.0  # seconds for a head node to answer
 ROOT = Path(__file__).parents[2]
 
@@ -81,24 +85,39 @@ def join(address: str) -> None:
         return
     if address == "local":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the home folder
-    try:
-        with signals_kept():
-            ray.init(
-                address,
-                log_to_driver=False,
-                logging_level="CRITICAL",
-                runtime_env={"env_vars": environment()},
-                **(PRIVATE if address == "local" else {}),
-            )
-    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"--ray_address = {address!r:.80}: cannot join ({reason:.300})") from None
+    with overheard() as said:
+        try:
+            with signals_kept():
+                ray.init(
+                    address,
+                    log_to_driver=False,
+                    logging_level="CRITICAL",
+                    runtime_env={"env_vars": environment()},
+                    **(PRIVATE if address == "local" else {}),
+                )
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+            said.seek(0)
+            reason = TOKEN if REFUSED in said.read() else " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"--ray_address = {address!r:.80}: cannot join ({reason:.300})") from None
     ray._private.worker._worker_logs_enabled = False  # Ray would print over the progress what it says of a lost node
 
 
 def leave() -> None:
     """Ends this driver: the cluster stops what runs for it. A cluster of its own ends as well, no other does."""
     library().shutdown()
+
+
+@contextmanager
+def overheard() -> Iterator[BinaryIO]:
+    """A file with what is written to stderr meanwhile: Ray's C++ says there, many times over, why it is refused."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @contextmanager
