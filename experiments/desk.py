@@ -43,8 +43,9 @@ class Desk(NamedTuple):
         return {"event": "cell", "cell": cell, "val_loss": (summary or {}).get("val_loss"), **shown}
 
     def fail(self, cell: str, seconds: float) -> Event:
-        """Records the error that is being handled as the result of a cell."""
+        """Records the error that is being handled as the result of a cell, unless it is that a process is gone."""
         text = traceback.format_exc()
+        hosts.meet()
         reason = last_line(text)
         return self.finish(cell, status("failed", seconds, reason=reason[:500]), error=text)
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from experiments.files import RecordError
 from experiments.settings import Settings
 from flax_tx.errors import UserError
 
@@ -49,6 +50,15 @@ def agreed(message: Any) -> Any:
     if first():
         padded[:] = text
     return json.loads(multihost_utils.broadcast_one_to_all(padded).tobytes())
+
+
+def meet() -> None:
+    """Waits until all processes are here. Raises: RecordError where one of them has ended."""
+    try:
+        agreed(None)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(f"another process of this launch has ended; the same command continues ({reason})") from None
 
 
 def decided(function: Callable, *arguments: Any) -> Any:

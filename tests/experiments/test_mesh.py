@@ -98,21 +98,34 @@ def test_two_processes_train_one_cell_as_one_process_does(alone):
     same(together.workdir, workdir)
 
 
+LONG = ("--config.train.steps=100", "--checkpoint_seconds=0")
+
+
+def killed(together, victims):
+    """Kills these of the processes when there is a checkpoint, and gives it when both have ended."""
+    while not [*records.Path(together.workdir).glob("checkpoints/*/*.json")]:
+        assert all(process.poll() is None for process in together.processes), together.said()
+        time.sleep(0.02)
+    for victim in victims:
+        together.processes[victim].send_signal(signal.SIGKILL)
+    assert 0 not in together.end()
+    return next(records.Path(together.workdir).glob("checkpoints/*/*.json"))
+
+
+@pytest.mark.slow
+def test_a_process_that_is_gone_ends_the_launch_and_fails_no_cell(alone):
+    together = Together(alone[0], "bereaved", *LONG)
+    assert killed(together, [1])
+    assert not [*records.Path(together.workdir).glob("cells/*/status.json")]
+
+
 @pytest.mark.slow
 def test_two_processes_go_on_from_a_checkpoint_after_both_were_killed(alone):
     folder, _ = alone
-    long = ("--config.train.steps=100", "--checkpoint_seconds=0")
-    first = Together(folder, "killed", *long)
-    while not (kept := list(records.Path(first.workdir).glob("checkpoints/*/*.json"))):
-        assert all(process.poll() is None for process in first.processes), first.said()
-        time.sleep(0.02)
-    for process in first.processes:
-        process.send_signal(signal.SIGKILL)
-    first.end()
-    kept = list(records.Path(first.workdir).glob("checkpoints/*/*.json"))
-    about = json.loads(kept[0].read_text())
-    records.write_json(kept[0], about | {"seconds": about["seconds"] + 1000})
-    again = Together(folder, "killed", *long)
+    kept = killed(Together(folder, "killed", *LONG), [0, 1])
+    about = json.loads(kept.read_text())
+    records.write_json(kept, about | {"seconds": about["seconds"] + 1000})
+    again = Together(folder, "killed", *LONG)
     assert again.end() == [0, 0], again.said()
     (row,) = records.load(again.workdir).to_dict("records")
     assert row["train_seconds"] > 1000
