@@ -33,7 +33,7 @@ class Group:
     def enter(self, member: Member) -> None:
         """Gives a cell that has begun a slot, where its state lies from now on."""
         slot = next(slot for slot in range(self.size) if slot not in self.members)
-        numbers, state = values(member.config), jax.device_put(member.run.state)
+        numbers, state = values(member.config), jax.tree.map(jnp.asarray, member.run.state)
         if self.size == 1:
             self.numbers, self.state = numbers, state
         else:
