@@ -47,7 +47,7 @@ MISSING, DAMAGED = "missing", "damaged"
 ABSENT = (MISSING, DAMAGED)  # no result, or none that can be believed
 AGAIN = "launch with --retry=damaged trains the cell again"
 ARM = "arm"  # beside the fields of a cell: a name that decides no number
-TEXTS = ("device", "commit", "jax")
+TEXTS = ("device", "precision", "commit", "jax")
 NUMBERS = tuple(name for name in shapes.Summary.__dataclass_fields__ if name not in TEXTS)  # of summary.json, as float
 COLUMNS = {  # of the frames of the Parquet files; layers has one more per diagnostic
     "metrics.parquet": {

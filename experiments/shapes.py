@@ -98,6 +98,8 @@ class Summary:
     unigram_loss: float | None = None
     floor_loss: float | None = None
     progress: float | None = None
+    group: float | None = None
+    precision: str | None = None
     device: str | None = None
     commit: str | None = None
     jax: str | None = None
