@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.machines import Cluster
 from rich.console import Console
 
 from benchmarks import calibration
@@ -25,6 +24,7 @@ from benchmarks.cluster_model import Cluster as Model
 from benchmarks.cluster_model import Costs, limits
 from benchmarks.machine import ROOT, Worker, measure, ready
 from benchmarks.tables import Spread, Table, show, started
+from cluster.machines import Cluster
 from experiments import command, launches
 from experiments.executors.devices import cores
 
