@@ -14,6 +14,7 @@ DEBIAN  = chromium texlive-latex-recommended poppler-utils fonts-dejavu-core ipr
 SUDO   ?= $(shell test "$$(id -u)" = 0 || echo sudo)
 
 SIZE   ?= quick
+WORKERS ?= 2
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
@@ -23,8 +24,9 @@ BENCHMARKS ?= throughput whole_sweep deep instrument cost_model remat
 sweep: $(STAMP)    ## train the default sweep and print its table
 	$(BIN)/python -m experiments.launch --config=sweeps/depth_stability.py --workdir=$(WORKDIR)
 
-test: $(STAMP)     ## everything that CI asserts
-	$(BIN)/python -m pytest
+test: $(STAMP)     ## everything that CI asserts, WORKERS tests at a time; what measures the machine, by itself
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not alone"
+	$(BIN)/python -m pytest -m "alone"
 
 lint: $(STAMP)     ## style, the direction of imports, and known vulnerabilities where the network allows
 	$(BIN)/ruff check .

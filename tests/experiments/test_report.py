@@ -283,6 +283,7 @@ def test_a_sweep_of_which_nothing_is_done_yet_has_a_page(tmp_path, visit):  # no
     assert seen.errors == [] and "20 missing" in seen.page.locator(".counts").inner_text()
 
 
+@pytest.mark.alone
 def test_500_curves_of_500_steps_are_painted_within_two_seconds(tmp_path, visit):  # noqa: F811
     """The best of a few openings: other work on the machine makes one slower, never faster."""
     synthetic.write(tmp_path, depths=(2, 6, 12, 18, 24), rates=(3e-4, 1e-3), seeds=range(5), steps=500)
