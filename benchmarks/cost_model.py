@@ -15,10 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from rich.console import Console
-
 from benchmarks.machine import ROOT
-from benchmarks.tables import Spread, Table, show, started
+from benchmarks.tables import Spread, Table, screen, show, started
 from experiments import command, plan, running, sweep_file
 from experiments.executors import local
 from experiments.executors.devices import cores
@@ -49,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     """Measures, prints, and writes unless it was quick."""
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two configs; writes nothing")
-    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    flags, console = parser.parse_args(arguments), screen()
     found = started(COMMAND, console) | {"configs": {}}
     cut = {"model.num_layers": 4, "model.wiring": "pre"} if flags.quick else {"optim.learning_rate": 1e-3}
     found["estimates"] = estimates(cut)

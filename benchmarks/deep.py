@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 
 from benchmarks.machine import Worker, measure, ready
-from benchmarks.tables import Spread, Table, show, started
+from benchmarks.tables import Spread, Table, screen, show, started
 from experiments import command
 from experiments.executors.devices import cores
 
@@ -58,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two shallow depths once; writes nothing")
     parser.add_argument("--rounds", type=int, default=3, help="of the depths that take less than a minute")
-    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    flags, console = parser.parse_args(arguments), screen()
     found = started(COMMAND, console)
     depths, rounds = ((1, 2), 1) if flags.quick else (DEPTHS, flags.rounds)
     found["depths"] = {}

@@ -15,11 +15,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-
 from benchmarks.job import tokens_per_step
 from benchmarks.machine import rate, repeat
-from benchmarks.tables import RESULTS, Table
+from benchmarks.tables import RESULTS, Table, screen
 from experiments import command, provenance, records
 from experiments.executors import devices
 from flax_tx.errors import UserError
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     asked = parser.parse_args(arguments).device
     if wrong := [*devices.problems(asked)]:
         raise UserError(wrong)
-    device, console = devices.own(asked, 1)[0], Console(highlight=False)
+    device, console = devices.own(asked, 1)[0], screen()
     os.environ.update(device.environment)
     import jax
 

@@ -16,11 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks import calibration
 from benchmarks.machine import ROOT, Worker, measure, ready
-from benchmarks.tables import Spread, Table, show, started
+from benchmarks.tables import Spread, Table, screen, show, started
 from experiments import command, plan, records, sweep_file
 from experiments.executors.devices import cores
 from experiments.settings import USUAL
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="everything once and small; writes nothing")
     parser.add_argument("--rounds", type=int, default=5)
-    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    flags, console = parser.parse_args(arguments), screen()
     found = started(COMMAND, console)
     rounds, less = (1, 10) if flags.quick else (flags.rounds, 1)
     with tempfile.TemporaryDirectory() as folder:

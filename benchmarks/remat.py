@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from benchmarks.machine import Worker, measure, ready
-from benchmarks.tables import Spread, Table, show, started
+from benchmarks.tables import Spread, Table, screen, show, started
 from experiments import command
 from experiments.executors.devices import cores
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(COMMAND, description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round of one depth; writes nothing")
     plan = Plan((6,), 1, 1.0, 32) if parser.parse_args(arguments).quick else Plan()
-    console = Console(highlight=False)
+    console = screen()
     found = started(COMMAND, console)
     found |= {"length": plan.length, "depths": {str(depth): at_depth(depth, plan, console) for depth in plan.depths}}
     show("remat", "Rematerialisation", found, [costs(found)], console, keep=plan.depths == Plan.depths)

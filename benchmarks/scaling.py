@@ -23,7 +23,7 @@ from benchmarks import calibration
 from benchmarks.cluster_model import Cluster as Model
 from benchmarks.cluster_model import Costs, limits
 from benchmarks.machine import ROOT, Worker, measure, ready
-from benchmarks.tables import Spread, Table, show, started
+from benchmarks.tables import Spread, Table, screen, show, started
 from cluster.machines import Cluster
 from experiments import command, launches
 from experiments.executors.devices import cores
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="everything once and small; writes nothing")
     parser.add_argument("--rounds", type=int, default=3)
-    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    flags, console = parser.parse_args(arguments), screen()
     found = started(COMMAND, console)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)

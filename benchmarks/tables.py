@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from experiments import provenance, records
 from experiments.executors.devices import cores
 
 RESULTS = ROOT / "benchmarks" / "results"
+WIDE = 140  # characters
 BUSY = 0.2  # load per core above which speeds say little
 
 
@@ -51,6 +53,11 @@ class Spread:
     def show(self, form: str, factor: float = 1.0) -> str:
         median, low, high = (format(factor * number, form) for number in (self.median, self.low, self.high))
         return f"{median} ({low}–{high})"
+
+
+def screen() -> Console:
+    """The terminal; where there is none, a page that is wide enough for every table."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
 def started(command: str, console: Console) -> dict:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.job import sized, tokens_per_step
 from benchmarks.machine import Worker, measure, ready
-from benchmarks.tables import Spread, Table, show, started
+from benchmarks.tables import Spread, Table, screen, show, started
 from experiments import command
 from experiments.executors.devices import cores
 from flax_tx.config import Config
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--sizes", default="", help="WIDTHxDEPTH, several with commas; default: twelve")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="the window of an arm in a round")
-    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    flags, console = parser.parse_args(arguments), screen()
     sizes = [tuple(map(int, size.split("x"))) for size in flags.sizes.split(",") if size] or SIZES
     if flags.quick:
         sizes, flags.rounds, flags.seconds = [(32, 2)], 1, 2.0

@@ -21,10 +21,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.machine import DROPPED, ROOT
-from benchmarks.tables import Table, show, started
+from benchmarks.tables import Table, screen, show, started
 from benchmarks.throughput import ARMS
 from experiments import command, plan, sweep_file
 from experiments.executors.devices import cores
@@ -39,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two cells of each; writes nothing")
     parser.add_argument("--sample", type=int, default=16, help="cells that each peer trains")
-    flags, console = parser.parse_args(arguments), Console(highlight=False)
+    flags, console = parser.parse_args(arguments), screen()
     made = plan.make(sweep_file.read(str(ROOT / SWEEP)), {})
     cells = [fields_of(config) for config in made.cells.values()]
     sample = random.Random(0).sample(cells, 2 if flags.quick else flags.sample)
