@@ -47,11 +47,15 @@ def default() -> ConfigDict:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A frozen config as plain nested dicts, ready for JSON."""
-    plain = dataclasses.asdict(config)
-    model = plain.get("model", plain)
-    if "segments" in model:
-        model["segments"] = tuple(dict(segment) for segment in model["segments"])
-    return plain
+    values = ((field.name, getattr(config, field.name)) for field in dataclasses.fields(config))
+    return {
+        name: to_dict(value)
+        if dataclasses.is_dataclass(value)
+        else tuple(map(dict, value))
+        if name == "segments"
+        else value
+        for name, value in values
+    }
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -231,6 +235,7 @@ def encoder(model: Model) -> Model:
     return dataclasses.replace(model, num_layers=depth, segments=(), pruned_heads=(), pruned_layers=())
 
 
+@functools.cache
 def identity(config: Config) -> str:
     """The name of a cell: a hash of everything that decides its numbers."""
     return name_of(to_dict(config))
