@@ -52,7 +52,7 @@ def train(configs: Mapping[str, Config], folder: str, lanes: int) -> Iterator[st
     """Trains the cells in a folder of their own, and gives each as it ends."""
     for cell, config in configs.items():
         records.write_cell_config(folder, cell, records.plain(plan.to_dict(config)))
-    settings = Settings(lanes=lanes, checkpoint_seconds=-1, devices=plan.devices(configs.values()))
+    settings = Settings(lanes=lanes, checkpoint_seconds=-1, lane_devices=plan.devices(configs.values()))
     with closing(Leases(folder)) as leases:
         for event in local.run(folder, plan.programs(dict(configs)), settings, leases):
             if event["event"] == "cell":
@@ -80,10 +80,10 @@ def main(argv: Sequence[str]) -> int:
     """Trains again and prints what is equal and what differs. Returns the exit status."""
     parser = Parser("experiments.rerun", __doc__)
     parser.add_argument("cells", nargs="+", metavar="CELL", help="the id of a cell, as experiments.status names it")
-    parser.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per core")
+    parser.add_argument("--lanes", type=int, default=0, help="worker processes; 0: one per device")
     flags = parser.parse_args(argv)
     if flags.lanes < 0:
-        raise UserError(f"--lanes = {flags.lanes}: expected 0 (one per core) or more")
+        raise UserError(f"--lanes = {flags.lanes}: expected 0 (one per device) or more")
     configs, console, different = chosen(flags.workdir, flags.cells), Screen(soft_wrap=True, highlight=False), 0
     with tempfile.TemporaryDirectory(prefix="flax_tx_rerun_") as folder:
         for cell in train(configs, folder, flags.lanes):

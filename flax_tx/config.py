@@ -20,7 +20,7 @@ from flax_tx import schema
 from flax_tx.data import NAMES
 from flax_tx.errors import UserError, nearest
 from flax_tx.knob import broken_rule
-from flax_tx.rules import RULES, SEGMENT_FIELDS
+from flax_tx.rules import RULES, SEGMENT_FIELDS, tied_blocks_fill_runs
 from flax_tx.schema import Config, Model
 from flax_tx.wiring import WIRINGS
 
@@ -191,7 +191,10 @@ def resolve(values: Mapping[str, Any], base: Config | None = None) -> tuple[Conf
 def broken_rules(config: Config) -> Iterator[str]:
     """The problems between fields, each once."""
     runs = blocks(config.model)
-    found = (problem for rule in RULES for problem in rule(config, runs))
+    found = [problem for rule in RULES for problem in rule(config, runs)]
+    if task(config.data) == "translate":
+        reader = dataclasses.replace(config, model=encoder(config.model))
+        found += tied_blocks_fill_runs(reader, blocks(reader.model))
     yield from dict.fromkeys(found)
 
 

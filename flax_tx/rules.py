@@ -1,6 +1,7 @@
 """What must hold between the fields of a config. A rule takes the config and its blocks, and gives lines."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -42,10 +43,14 @@ SEGMENT_FIELDS = tuple(
 MODELS = {"lm": "language model", "translate": "translation model"}  # task -> what predicts the next token
 
 
-def where(config: Config, index: int, name: str) -> str:
-    """The field that gives block `index` its value: the segment's where it sets it, else the model's."""
-    segments = config.model.segments
-    return f"model.segments[{index}].{name}" if segments and name in dict(segments[index]) else f"model.{name}"
+def where(config: Config, blocks: tuple[Model, ...], index: int, name: str) -> str:
+    """The field that gives run `index` of equal blocks its value: the segment's where it sets it, else the model's."""
+    segments = [dict(segment) for segment in config.model.segments]
+    below = sum(block.num_layers for block in blocks[:index])  # a mixed wiring cuts a segment into several runs
+    ends = itertools.accumulate(segment.get("num_layers", 1) for segment in segments)
+    number = sum(end <= below for end in ends)
+    own = number < len(segments) and name in segments[number]
+    return f"model.segments[{number}].{name}" if own else f"model.{name}"
 
 
 def heads_divide_width(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
@@ -54,7 +59,7 @@ def heads_divide_width(config: Config, blocks: tuple[Model, ...]) -> Iterator[st
         if block.head_dim is None and width % heads:
             near = nearest_divisor(width, heads)
             yield (
-                f"{where(config, index, 'num_heads')} = {heads}: expected a divisor of model.width = {width}, "
+                f"{where(config, blocks, index, 'num_heads')} = {heads}: expected a divisor of model.width = {width}, "
                 f"or a model.head_dim; did you mean {near}?"
             )
 
@@ -64,7 +69,7 @@ def kv_heads_divide_heads(config: Config, blocks: tuple[Model, ...]) -> Iterator
         if block.num_heads % block.kv_heads():
             near = nearest_divisor(block.num_heads, block.kv_heads())
             yield (
-                f"{where(config, index, 'num_kv_heads')} = {block.num_kv_heads}: expected a divisor of "
+                f"{where(config, blocks, index, 'num_kv_heads')} = {block.num_kv_heads}: expected a divisor of "
                 f"model.num_heads = {block.num_heads}; did you mean {near}?"
             )
 
@@ -78,7 +83,7 @@ def rotary_turns_pairs(config: Config, blocks: tuple[Model, ...]) -> Iterator[st
     for index, block in enumerate(blocks):
         head_dim = block.per_head()
         if block.positions == "rotary" and head_dim % 2:
-            name = where(config, index, "head_dim" if block.head_dim else "num_heads")
+            name = where(config, blocks, index, "head_dim" if block.head_dim else "num_heads")
             yield f"model.positions = 'rotary': expected an even head width, got {head_dim} ({name})"
 
 
@@ -86,8 +91,8 @@ def tied_blocks_fill_runs(config: Config, blocks: tuple[Model, ...]) -> Iterator
     for index, block in enumerate(blocks):
         if block.num_layers % block.tie:
             yield (
-                f"{where(config, index, 'tie')} = {block.tie}: expected a divisor of {block.num_layers}, the layers "
-                f"that stand together; did you mean {nearest_divisor(block.num_layers, block.tie)}?"
+                f"{where(config, blocks, index, 'tie')} = {block.tie}: expected a divisor of {block.num_layers}, the "
+                f"layers that stand together; did you mean {nearest_divisor(block.num_layers, block.tie)}?"
             )
 
 
@@ -109,7 +114,8 @@ def first_values_fit(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]
 def macaron_has_two_ffns(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
     for index, block in enumerate(blocks):
         if block.layout == "macaron" and block.num_ffn < 2:
-            yield f"{where(config, index, 'num_ffn')} = {block.num_ffn}: the layout 'macaron' expects at least 2"
+            name = where(config, blocks, index, "num_ffn")
+            yield f"{name} = {block.num_ffn}: the layout 'macaron' expects at least 2"
 
 
 def pruned_heads_exist(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
@@ -143,7 +149,7 @@ def slots_agree_with_wiring(config: Config, blocks: tuple[Model, ...]) -> Iterat
             wished = tuple(getattr(row, s) if asked[s] is None else asked[s] for s in SLOTS[:4])
             names = same_slots(wished) or ["custom"]
             yield (
-                f"{where(config, index, f'slots.{slot}')} = {asked[slot]}: the wiring '{block.wiring}' has "
+                f"{where(config, blocks, index, f'slots.{slot}')} = {asked[slot]}: the wiring '{block.wiring}' has "
                 f"{'no' if asked[slot] else 'a'} norm there; with it, it is the wiring '{names[0]}'"
             )
 
@@ -154,7 +160,7 @@ def gains_are_free(config: Config, blocks: tuple[Model, ...]) -> Iterator[str]:
         for name in GAINS:
             value, learned = getattr(block.gains, name), isinstance(row.gain(name), Learned)
             if value is not None and (learned or name in row.lacks):
-                field, why = where(config, index, f"gains.{name}"), "learns" if learned else "has no place for"
+                field, why = where(config, blocks, index, f"gains.{name}"), "learns" if learned else "has no place for"
                 yield f"{field} = {value}: the wiring '{block.wiring}' {why} this gain; expected None"
 
 
@@ -171,8 +177,8 @@ def spectral_kernels_start(config: Config, blocks: tuple[Model, ...]) -> Iterato
         if block.reparam == "sigma" and 0 in gains.values():
             name, value = ("init", block.init) if asked is None else ("gains.init", asked)
             yield (
-                f"{where(config, index, name)} = {value!r}: kernels that start at 0 have no spectral norm to divide "
-                "by; with model.reparam = 'sigma', expected another"
+                f"{where(config, blocks, index, name)} = {value!r}: kernels that start at 0 have no spectral norm to "
+                "divide by; with model.reparam = 'sigma', expected another"
             )
 
 
@@ -207,7 +213,7 @@ def sizes_fit_the_mesh(config: Config, blocks: tuple[Model, ...]) -> Iterator[st
     for index, block in enumerate(blocks):
         sizes = {"num_heads": block.num_heads, "num_kv_heads": block.num_kv_heads or 0, "mlp_dim": block.hidden_dim()}
         for name, size in sizes.items():
-            yield from split_evenly(where(config, index, name), size, {"tensor": mesh.tensor})
+            yield from split_evenly(where(config, blocks, index, name), size, {"tensor": mesh.tensor})
 
 
 def split_evenly(name: str, size: int, axes: dict[str, int]) -> Iterator[str]:

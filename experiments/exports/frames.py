@@ -23,6 +23,8 @@ RECORDED = {  # columns of `cells` beside the config and the numbers of summary.
     "finished": ("str", "when it ended, UTC"),
     "seconds": ("float64", "how long it took, s"),
     "device": ("str", "what it ran on"),
+    "group": ("float64", "how many cells trained together with it, itself included"),
+    "precision": ("str", "in which float32 products were made"),
     "commit": ("str", "of the code that ran it"),
     "jax": ("str", "version of JAX that ran it"),
 }

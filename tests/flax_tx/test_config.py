@@ -128,6 +128,19 @@ def test_a_contradiction_of_a_segment_names_the_segment():
     assert [problem.split(" = ")[0] for problem in problems] == ["model.segments[1].num_heads"]
 
 
+def test_tied_blocks_fill_the_runs_of_an_encoder_too():
+    mixed = {"model.wiring": "mix-ln", "model.num_layers": 8, "model.tie": 2, "model.encoder_layers": 4}
+    assert resolve(mixed)[1] == []
+    _, problems = resolve(mixed | {"data.name": "translation"})
+    assert [problem[:38] for problem in problems] == [f"model.tie = 2: expected a divisor of {n}," for n in (1, 3)]
+
+
+def test_a_segment_above_a_mixed_wiring_is_named_too():
+    segments = [{"wiring": "mix-ln", "num_layers": 4}, {"num_layers": 2, "num_heads": 5}]
+    _, problems = resolve({"model.num_layers": 6, "model.segments": segments})
+    assert len(problems) == 1 and problems[0].startswith("model.segments[1].num_heads = 5: expected a divisor")
+
+
 @pytest.mark.parametrize("rate", [1e39, 1e-50])
 def test_a_number_that_float32_cannot_hold_is_refused(rate):
     _, problems = resolve({"optim.learning_rate": rate})
