@@ -132,7 +132,7 @@ def test_tied_blocks_fill_the_runs_of_an_encoder_too():
     mixed = {"model.wiring": "mix-ln", "model.num_layers": 8, "model.tie": 2, "model.encoder_layers": 4}
     assert resolve(mixed)[1] == []
     _, problems = resolve(mixed | {"data.name": "translation"})
-    assert [problem[:38] for problem in problems] == [f"model.tie = 2: expected a divisor of {n}," for n in (1, 3)]
+    assert [problem[:39] for problem in problems] == [f"model.tie = 2: expected a divisor of {n}," for n in (1, 3)]
 
 
 def test_a_segment_above_a_mixed_wiring_is_named_too():
