@@ -231,7 +231,7 @@ def quiet(place: Range) -> Iterator[None]:
         with (
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(out),
-            mock.patch.object(running, "train"),
+            mock.patch.multiple(running, train=mock.DEFAULT, follow=mock.DEFAULT, join=mock.DEFAULT),
             mock.patch.object(rerun, "train", return_value=()),
         ):
             yield
