@@ -40,11 +40,13 @@ def main(arguments: Sequence[str]) -> None:
     """Measures, prints, and writes unless it was quick."""
     parser = argparse.ArgumentParser(COMMAND, description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round of one depth; writes nothing")
-    plan = Plan((6,), 1, 1.0, 32) if parser.parse_args(arguments).quick else Plan()
+    parser.add_argument("--rounds", type=int, default=Plan.rounds)
+    flags = parser.parse_args(arguments)
+    plan = Plan((6,), 1, 1.0, 32) if flags.quick else Plan(rounds=flags.rounds)
     console = screen()
     found = started(COMMAND, console)
     found |= {"length": plan.length, "depths": {str(depth): at_depth(depth, plan, console) for depth in plan.depths}}
-    show("remat", "Rematerialisation", found, [costs(found)], console, keep=plan.depths == Plan.depths)
+    show("remat", "Rematerialisation", found, [costs(found)], console, keep=not flags.quick)
 
 
 def at_depth(depth: int, plan: Plan, console: Console) -> dict:
