@@ -35,7 +35,7 @@ def export(workdir: str | os.PathLike, to: str, out: str | os.PathLike | None = 
     mark = {"sweep": records.sweep(workdir)["name"], "format": to}
     write, out = writer(to), Path(out or Path(workdir) / "export" / to)
     check(out, mark)
-    with writing(out), whole(out.resolve()) as folder:
+    with writing(out), whole(Path(os.path.realpath(out))) as folder:
         write(workdir, folder)
         records.write_json(folder / MARK, mark)
     return out

@@ -20,7 +20,7 @@ def names(workdirs: Sequence[str | os.PathLike]) -> list[str]:
 
     Raises: UserError for a folder that is there twice.
     """
-    paths = [Path(workdir).resolve().parts for workdir in workdirs]
+    paths = [Path(os.path.realpath(workdir)).parts for workdir in workdirs]  # a loop of links is no error to it
     if twice := [str(workdir) for i, workdir in enumerate(workdirs) if paths[i] in paths[:i]]:
         raise UserError(f"workdir {name!r}: it is there twice" for name in twice)
     if len(paths) == 1:

@@ -31,6 +31,11 @@ def test_sweeps_go_by_what_tells_their_folders_apart(tmp_path):
         overlay.names([tmp_path / "a", tmp_path / "b" / ".." / "a"])
 
 
+def test_a_loop_of_links_has_a_name_like_any_other(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert overlay.names([tmp_path / "loop", tmp_path / "run"]) == ["loop", "run"]
+
+
 def test_two_sweeps_are_drawn_over_each_other_and_every_line_says_which(workdir, other):
     made = plot.make([workdir, other], where="norm=layernorm")
     of_alice = [f"{wiring} · alice" for wiring in synthetic.WIRINGS]
