@@ -1,6 +1,6 @@
 """What a config is said to cost, against what it costs: FLOPs of a step by XLA's own count, and time.
 
-    python -m benchmarks.cost_model            five minutes; writes benchmarks/results/cost_model.{json,md}
+    python -m benchmarks.cost_model            writes benchmarks/results/cost_model.{json,md}
     python -m benchmarks.cost_model --quick    two configs; writes nothing
 
 The closed form (flax_tx.cost) counts the matrix products of a step, without JAX; XLA counts every operation of the step

@@ -1,6 +1,6 @@
 """What depth costs: compiling, a step, and memory, at depths 1 to 1000 and width 32.
 
-    python -m benchmarks.deep            about an hour; writes benchmarks/results/deep.{json,md}
+    python -m benchmarks.deep            writes benchmarks/results/deep.{json,md}
     python -m benchmarks.deep --quick    two shallow depths once; writes nothing
 
 Every figure is of a fresh process on one core without any compilation cache; the plain loop has all cores. A process

@@ -1,6 +1,6 @@
 """What the instrument itself costs: planning, relaunching, tables, the report, diagnostics, checkpoints, memory.
 
-    python -m benchmarks.instrument            five minutes; writes benchmarks/results/instrument.{json,md}
+    python -m benchmarks.instrument            writes benchmarks/results/instrument.{json,md}
     python -m benchmarks.instrument --quick    everything once and small; writes nothing
 
 Commands are timed as a user waits for them, from their start to their end, imports included. Diagnostics and

@@ -1,6 +1,6 @@
 """What more devices bring: lanes, nodes of Ray, the overhead of a program, and a model of a cluster of 1,000 devices.
 
-    python -m benchmarks.scaling            a quarter of an hour; writes benchmarks/results/scaling.{json,md}
+    python -m benchmarks.scaling            some seven minutes a round; writes benchmarks/results/scaling.{json,md}
     python -m benchmarks.scaling --quick    everything once and small; writes nothing
 
 Needs the environment of `make cluster-test`, and for the nodes leave to make network namespaces. Each launch has a

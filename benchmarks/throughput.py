@@ -1,6 +1,6 @@
 """How fast flax_tx trains, beside what a user would pick instead and the matmul ceiling of the machine.
 
-    python -m benchmarks.throughput            about an hour; writes benchmarks/results/throughput.{json,md}
+    python -m benchmarks.throughput            twelve sizes; writes benchmarks/results/throughput.{json,md}
     python -m benchmarks.throughput --quick    one size, one short round, writes nothing
     python -m benchmarks.throughput --sizes=64x6,256x6
 

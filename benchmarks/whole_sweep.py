@@ -1,6 +1,6 @@
 """The default sweep, from typing the command to the table, against the same runs with a peer's loop.
 
-    python -m benchmarks.whole_sweep            half an hour; writes benchmarks/results/whole_sweep.{json,md}
+    python -m benchmarks.whole_sweep            writes benchmarks/results/whole_sweep.{json,md}
     python -m benchmarks.whole_sweep --quick    two cells of each; writes nothing
 
 flax_tx runs the whole sweep, without and then with what it compiled before. Of a peer a random sample of the cells is
