@@ -86,7 +86,7 @@ def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
         except UserError as error:
             problems += error.problems
     if plan and not problems:
-        problems += processes.uneven(flags, plan)
+        problems += run_flags.mesh_problems(flags, plan)
     if plan and not problems and (Path(flags.workdir) / "sweep.json").is_file():
         problems += conflicts(plan, flags.workdir)
     if problems:

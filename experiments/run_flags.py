@@ -61,6 +61,13 @@ def problems(flags: argparse.Namespace) -> Iterator[str]:
     yield from processes.problems(flags)
 
 
+def mesh_problems(flags: argparse.Namespace, plan: Plan) -> Iterator[str]:
+    """The same of the cells on several devices that they are to run."""
+    yield from processes.uneven(flags, plan)
+    if flags.executor in ("local", "inline"):
+        yield from devices.lacking(flags.device, planning.devices(plan.cells.values()))
+
+
 def retry_problems(flags: argparse.Namespace) -> Iterator[str]:
     """The same of --retry."""
     for name in retried(flags):

@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     if problems := [*run_flags.problems(flags)]:
         raise UserError(problems)
     console, sweep = Screen(highlight=False), plan.recorded(flags.workdir)
-    if wrong := [*processes.uneven(flags, sweep)]:
+    if wrong := [*run_flags.mesh_problems(flags, sweep)]:
         raise UserError(wrong)
     if processes.follows(flags):
         running.follow(sweep, flags)

@@ -37,10 +37,10 @@ class Device:
 def own(kind: str, lanes: int = 0, each: int = 1) -> list[Device]:
     """What every lane owns: `each` cores or GPUs. As many lanes as they are enough for, or `lanes`, which take turns.
 
-    A lane that needs more cores than there are has all of them.
+    A lane that needs more than there are has all of them.
     """
     names = gpus() if on_gpus(kind) else []
-    if len(names) < each:
+    if not names:
         found = [Device("cpu", share, for_cpu(kind)) for share in shares([*map(str, cores())], each)]
         return list(itertools.islice(itertools.cycle(found), lanes or len(found)))
     teams = shares(names, each)
@@ -107,6 +107,14 @@ def problems(kind: str, here: bool = True) -> Iterator[str]:
         yield f"--device = 'gpu': no GPU in CUDA_VISIBLE_DEVICES, {DRIVER} or nvidia-smi -L; expected cpu or auto"
     if kind == "gpu" and here and not plugin():
         yield f"--device = 'gpu': this JAX has no CUDA; {install()}"
+
+
+def lacking(kind: str, each: int) -> Iterator[str]:
+    """A line where a cell of this many devices finds fewer GPUs here; cores stand in for as many as are asked for."""
+    names = gpus() if on_gpus(kind) else []
+    if 0 < len(names) < each:
+        said = "mesh.data * mesh.fsdp * mesh.tensor"
+        yield f"{said} = {each}: expected at most the {len(names)} GPUs of this machine, or --device=cpu"
 
 
 def notes(kind: str) -> Iterator[str]:

@@ -70,6 +70,17 @@ def test_lanes_that_share_a_gpu_share_its_memory(machine, monkeypatch):
     assert not any(name in lane.environment for lane in devices.own("gpu", 3) for name in devices.FRACTIONS)
 
 
+def test_a_cell_on_several_gpus_has_a_lane_that_owns_them(machine):
+    machine(visible="0,1,2,3,4")
+    assert named(devices.own("gpu", each=2)) == [("gpu", "0,1"), ("gpu", "2,3")]
+    assert [lane.environment["CUDA_VISIBLE_DEVICES"] for lane in devices.own("gpu", each=2)] == ["0,1", "2,3"]
+    assert list(devices.lacking("auto", 5)) == []
+    (line,) = devices.lacking("auto", 8)
+    assert line.endswith("= 8: expected at most the 5 GPUs of this machine, or --device=cpu")
+    assert list(devices.lacking("cpu", 8)) == []
+    assert named(devices.own("gpu", each=8)) == [("gpu", "0,1,2,3,4")]
+
+
 def test_cores_where_gpus_are_not_wanted_or_not_usable(machine, monkeypatch):
     machine(driver=2)
     assert {lane.kind for lane in devices.own("cpu")} == {"cpu"}
