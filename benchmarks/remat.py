@@ -19,10 +19,10 @@ from experiments.executors.devices import cores
 
 COMMAND = "python -m benchmarks.remat"
 POLICIES = {  # as benchmarks.rematerialised takes them -> as the table says it
+    "everything_saveable": "keeps all",
     "none": "none",
-    "block": "block",
     "dots": "dots",
-    "dots_saveable": "dots, attention's too",
+    "block": "block",
 }
 
 
@@ -68,11 +68,11 @@ def costs(found: dict) -> Table:
     """Memory and time of every policy at every depth."""
     rows = []
     for depth, one in found["depths"].items():
-        plain = Spread(answer["seconds_per_step"] for answer in one["policies"]["none"]).median
+        usual = Spread(answer["seconds_per_step"] for answer in one["policies"]["none"]).median
         for policy, answers in one["policies"].items():
             seconds = Spread(answer["seconds_per_step"] for answer in answers)
             memory = [f"{max(answer[name] for answer in answers) / 1e6:,.0f}" for name in ("temporary", "peak")]
-            times = (seconds.show(",.0f", 1000), f"{seconds.median / plain:.2f}")
+            times = (seconds.show(",.0f", 1000), f"{seconds.median / usual:.2f}")
             rows.append((f"{depth}, {POLICIES[policy]}", *memory, *times))
     header = ("layers, policy", "temporary, MB", "peak, MB", "step, ms", "× none")
     return Table(f"Sequences of {found['length']} tokens, one core, median of the rounds", header, rows)

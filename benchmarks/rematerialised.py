@@ -2,10 +2,9 @@
 
     python -m benchmarks.rematerialised DEPTH POLICY LENGTH CORE
 
-POLICY is one of model.remat, or the name of another policy of jax.checkpoint_policies in the place of `dots`.
+POLICY is one of model.remat, or the name of another policy of jax.checkpoint_policies.
 """
 
-import functools
 import sys
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from benchmarks import machine
 from benchmarks.lane import Cell
 from experiments.executors.lane import pin
 from flax_tx.schema import REMATS
+
+STEPS = 5  # in a call: one that took a step alone would be measured with the page faults of its memory
 
 
 def peak() -> int:
@@ -27,24 +28,22 @@ def forget_peak() -> None:
 
 
 def main(depth: int, policy: str, length: int, core: int) -> None:
-    """Takes steps, one to a call, in the windows that the input asks for."""
-    import flax.linen as nn
+    """Takes steps in the windows that the input asks for."""
     import jax
 
     from flax_tx import stack
 
     pin(core)
     if policy not in REMATS:
-        other = functools.partial(nn.remat, prevent_cse=False, policy=getattr(jax.checkpoint_policies, policy))
-        stack.REMATS["dots"], policy = other, "dots"
-    cell = Cell(64, depth, core, {"model.remat": policy, "data.seq_len": length})
+        stack.KEEPS["dots"], policy = getattr(jax.checkpoint_policies, policy), "dots"
+    cell = Cell(64, depth, core, {"model.remat": policy, "model.unroll": 1, "data.seq_len": length})
     forget_peak()
-    cell.train(1)
+    cell.train(STEPS)
     temporary = cell.compiled.training.chunk.memory_analysis().temp_size_in_bytes
 
     def answer(start: float, end: float) -> dict:
-        seconds = machine.repeat(lambda: cell.train(1), start, end)
-        return {"seconds_per_step": sum(seconds) / len(seconds), "temporary": temporary, "peak": peak()}
+        seconds = machine.repeat(lambda: cell.train(STEPS), start, end)
+        return {"seconds_per_step": 1 / machine.rate(STEPS, seconds), "temporary": temporary, "peak": peak()}
 
     machine.serve(cell.about(), answer)
 

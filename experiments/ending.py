@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Iterable
 
 from rich.console import Console
 
@@ -17,9 +18,9 @@ def interrupted(plan: Plan, workdir: str, watch: Watch, console: Console) -> int
     return 128 + watch.signal
 
 
-def report_bad(plan: Plan, workdir: str, console: Console) -> int:
+def report_bad(statuses: Iterable[str], workdir: str, console: Console) -> int:
     """A line for the cells without a result that can be used. Returns 1 when there are any."""
-    ends = Counter(records.outcome(workdir, cell)["status"] for cell in plan.cells)
+    ends = Counter(statuses)
     bad = {status: ends[status] for status in ("failed", records.DAMAGED, records.MISSING) if ends[status]}
     if bad:
         said = ", ".join(f"{number} {status}" for status, number in bad.items())

@@ -69,8 +69,9 @@ def main(argv: Sequence[str]) -> int:
     watch = running.run(plan, flags, command, console)
     if watch.signal:
         return ending.interrupted(plan, flags.workdir, watch, console)
-    print_table(flags.workdir, console)
-    return ending.report_bad(plan, flags.workdir, console)
+    loaded = records.load(flags.workdir)
+    print_table(flags.workdir, console, loaded=loaded)
+    return ending.report_bad(loaded.status, flags.workdir, console)
 
 
 def checked_plan(flags: argparse.Namespace, rest: list[str]) -> Plan:
@@ -160,7 +161,8 @@ def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tup
     programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
     lanes = min(run_flags.lanes(flags, plan), programs)
     seconds = (work / NOMINAL + programs * COMPILING) / lanes
-    yield "work", f"{count(work)}FLOP to do on {lanes} lanes; about {max(1, round(seconds / 60))} min"
+    named = "1 lane" if lanes == 1 else f"{lanes} lanes"
+    yield "work", f"{count(work)}FLOP to do on {named}; about {max(1, round(seconds / 60))} min"
 
 
 def meshes(plan: Plan) -> Iterator[tuple[str, str]]:

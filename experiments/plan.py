@@ -233,13 +233,22 @@ def manifest(plan: Plan, command: str, provenance: dict) -> dict:
 
 def points(cells: Mapping[str, Config]) -> dict[str, dict[str, Any]]:
     """Cell -> its values of the fields that differ between cells: what it was, should its own config be lost."""
-    flat = {cell: flatten(to_dict(config)) for cell, config in cells.items()}
+    groups = [field.name for field in dataclasses.fields(Config)]
+    flat: dict[Any, dict] = {
+        (name, group): flatten({name: to_dict(group)})
+        for name in groups
+        for group in {getattr(config, name): None for config in cells.values()}
+    }
     values: dict[str, set] = {}
     for fields in flat.values():
         for name, value in fields.items():
             values.setdefault(name, set()).add(key(value))
-    differing = [name for name, found in values.items() if len(found) > 1]
-    return {cell: {name: fields[name] for name in differing} for cell, fields in flat.items()}
+    differing = {name for name, found in values.items() if len(found) > 1}
+    differ = {group: {name: fields[name] for name in fields if name in differing} for group, fields in flat.items()}
+    return {
+        cell: {field: value for name in groups for field, value in differ[name, getattr(config, name)].items()}
+        for cell, config in cells.items()
+    }
 
 
 def described(plan: Plan) -> Iterator[tuple[str, Description]]:

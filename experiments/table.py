@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+import pandas as pd
 from rich.console import Console
 
 from experiments import records
@@ -31,11 +32,16 @@ FORMATS = {
 
 
 def reports(
-    workdir: str | os.PathLike, metric: str | None = None, table: str | None = None, published: bool = False
+    workdir: str | os.PathLike,
+    metric: str | None = None,
+    table: str | None = None,
+    published: bool = False,
+    loaded: pd.DataFrame | None = None,
 ) -> list[Report]:
     """The reports of a sweep's tables: of all, or of the one with this number (from 1) or this part of its title.
 
-    With `published`, only those that have published numbers. Raises: UserError where that leaves none, and as
+    With `published`, only those that have published numbers; `loaded` is what records.load(workdir) gave, where it was
+    called already. Raises: UserError where that leaves none, and as
     `experiments.tables.arms.assemble` does.
     """
     specs = tables_of(records.sweep(workdir))
@@ -43,7 +49,9 @@ def reports(
     if published and not any(spec.paper for spec in chosen):
         raise UserError("--paper: expected a table with published numbers (Table.paper); this sweep has none to show")
     flags = ([] if table is None else [f"--table={table}"]) + ["--paper"] * published
-    made = [assemble(workdir, metric, spec, published=published) for spec in chosen if spec.paper or not published]
+    loaded = records.load(workdir) if loaded is None else loaded
+    chosen = [spec for spec in chosen if spec.paper or not published]
+    made = [assemble(workdir, metric, spec, published=published, loaded=loaded) for spec in chosen]
     return [dataclasses.replace(report, flags=tuple(flags)) for report in made]
 
 
@@ -91,9 +99,10 @@ def print_table(
     metric: str | None = None,
     table: str | None = None,
     published: bool = False,
+    loaded: pd.DataFrame | None = None,
 ) -> None:
     """Draws the tables on a console, as wide as the console allows."""
-    console.print(terminal.draw(reports(workdir, metric, table, published), console))
+    console.print(terminal.draw(reports(workdir, metric, table, published, loaded), console))
 
 
 def main(argv: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ Exit status: as of experiments.launch.
 import shlex
 from collections.abc import Sequence
 
-from experiments import ending, plan, processes, run_flags, running
+from experiments import ending, plan, processes, records, run_flags, running
 from experiments.command import Parser, run
 from experiments.screen import Screen
 from flax_tx.errors import UserError
@@ -38,7 +38,8 @@ def main(argv: Sequence[str]) -> int:
     watch = running.run(sweep, flags, shlex.join(["python", "-m", "experiments.work", *argv]), console)
     if watch.signal:
         return ending.interrupted(sweep, flags.workdir, watch, console)
-    return ending.report_bad(sweep, flags.workdir, console)
+    ends = [records.outcome(flags.workdir, cell)["status"] for cell in sweep.cells]
+    return ending.report_bad(ends, flags.workdir, console)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from flax_tx import standardize
 from flax_tx.initializers import SCHEMES
 from flax_tx.norms import NORMS, learns
 from flax_tx.reparams import REPARAMS
@@ -51,7 +52,8 @@ class Normalize(nn.Module):
         norm, row, width = self.cfg.norm, NORMS[self.kind], x.shape[-1]
         knobs = {name: getattr(norm, name) for name in row.knobs}
         inside = {name: self.scalar(name, start) for name, start in row.learned}
-        y = row.formula(x.astype(jnp.float32), norm.eps, **knobs, **inside)
+        formula = standardize.FORMULAS.get(self.kind, row.formula)
+        y = formula(x.astype(jnp.float32), eps=norm.eps, **knobs, **inside)
         scale, bias = learns(norm, self.kind)
         if scale:
             y = y * self.scale((width,) if scale == "channel" else (), row.start(width))

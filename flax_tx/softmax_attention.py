@@ -2,6 +2,9 @@
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+KEPT = ("attention weights", "attended values")  # names for flax_tx.stack, which says what a backward pass keeps
 
 
 def heads_first(*arrays):
@@ -35,8 +38,8 @@ def attend(q, k, v, seen, kept_BxHxLxM, cap=None):
 
 def attend_forward(q, k, v, seen, kept_BxHxLxM, cap=None):
     q, k, v = heads_first(q, k, v)
-    weights = jax.nn.softmax(attention_logits(q, k, seen, cap), axis=-1).astype(v.dtype)
-    out = jnp.einsum("bhlm,bhmk->bhlk", keep(weights, kept_BxHxLxM), v)
+    weights = checkpoint_name(jax.nn.softmax(attention_logits(q, k, seen, cap), axis=-1).astype(v.dtype), KEPT[0])
+    out = checkpoint_name(jnp.einsum("bhlm,bhmk->bhlk", keep(weights, kept_BxHxLxM), v), KEPT[1])
     return out.transpose(0, 2, 1, 3), (q, k, v, weights, kept_BxHxLxM, cap, out)
 
 

@@ -1,7 +1,5 @@
 """Depth: runs of equal blocks, each one scan over stacked parameters (leading axis = layer)."""
 
-import functools
-
 import flax.linen as nn
 import jax
 
@@ -10,6 +8,7 @@ from flax_tx.block import Block
 from flax_tx.config import blocks
 from flax_tx.layout import steps
 from flax_tx.schema import Model
+from flax_tx.softmax_attention import KEPT
 from flax_tx.streams import stream_of
 from flax_tx.sublayer import Tokens
 
@@ -43,8 +42,9 @@ def scan(block: Model, groups: int):
     What is to be computed again is a loop at any depth: unrolled, the compiler would find that it has it already.
     """
     unrolled = groups * block.tie <= block.unroll and block.remat == "none"
+    again = Block if unrolled else nn.remat(Block, prevent_cse=False, policy=KEEPS[block.remat])
     return nn.scan(
-        REMATS[block.remat](Block),
+        again,
         variable_axes={"params": 0, "diagnostics": 0, "probes": 0},
         split_rngs={"params": True, "dropout": True},
         in_axes=(0, 0, nn.broadcast, nn.broadcast),
@@ -54,11 +54,14 @@ def scan(block: Model, groups: int):
     )
 
 
-# What the backward pass computes again, and what it saves (Chen et al. 2016, arXiv 1604.06174).
-REMATS = {
-    "none": lambda module: module,
-    "block": functools.partial(nn.remat, prevent_cse=False),
-    "dots": functools.partial(
-        nn.remat, prevent_cse=False, policy=jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+PRODUCTS = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+
+# What the backward pass of a loop keeps of each block; the rest it computes again (Chen et al. 2016, arXiv 1604.06174).
+# A loop writes down what it keeps, layer by layer, which takes longer than norms and activations do.
+KEEPS = {
+    "none": jax.checkpoint_policies.save_from_both_policies(
+        PRODUCTS, jax.checkpoint_policies.save_only_these_names(*KEPT)
     ),
+    "dots": PRODUCTS,
+    "block": jax.checkpoint_policies.nothing_saveable,
 }

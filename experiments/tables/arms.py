@@ -125,6 +125,7 @@ def assemble(
     spec: Table | None = None,
     where: Mapping[str, Sequence] | None = None,
     published: bool = False,
+    loaded: pd.DataFrame | None = None,
 ) -> Report:
     """The report of a workdir.
 
@@ -133,6 +134,7 @@ def assemble(
       spec: replaces the sweep's own table.
       where: field -> the values to keep.
       published: with the paper's numbers.
+      loaded: what records.load(workdir) gave, where it was called already.
 
     Raises: UserError for a folder that is no sweep's, an unknown metric, a metric that no cell has, no cell that is in
     the table, or no published numbers.
@@ -141,7 +143,7 @@ def assemble(
     spec = spec or table_of(manifest)
     shown, judged_by = metric or spec.metric, spec.metric.replace("test_", "val_")  # the test set chooses nothing
     _check(spec, metric, published, manifest["name"])
-    frame = _cells(records.load(workdir), spec, where or {}, workdir)
+    frame = _cells(records.load(workdir) if loaded is None else loaded, spec, where or {}, workdir)
     names = [shown, judged_by, *(column.metric for column in spec.columns_of)]
     numbers = dict(metrics.columns(workdir, frame, names).items())
     _check_numbers(shown, spec, frame, numbers[shown], workdir)
