@@ -19,7 +19,7 @@ import numpy as np
 from experiments import fitting, probing, provenance
 from experiments.settings import USUAL, Settings
 from flax_tx import cost, data, sharding, train
-from flax_tx.compilation import COMPILE, COMPILE_QUICKLY, exact_products, known
+from flax_tx.compilation import COMPILE, COMPILE_AT_ONCE, COMPILE_QUICKLY, exact_products, known
 from flax_tx.config import Config, identity, split
 from flax_tx.data import Description, batches
 from flax_tx.values import values
@@ -136,7 +136,7 @@ def smaller(compiled: Compiled, config: Config, cells: int, limit: int, error: E
 
 def compile_training(program: train.Program, config: Config, arrays: dict, held_out: dict, size: int = 1) -> Training:
     """The functions that train `size` cells at a time."""
-    init, numbers = compiled(train.init, program, COMPILE_QUICKLY), values(config)
+    init, numbers = compiled(train.init, program, COMPILE_AT_ONCE), values(config)
     state = sharding.shapes(config.mesh, jax.eval_shape(functools.partial(train.init, program), numbers))
     steps = np.int32(1) if size == 1 else np.ones(size, np.int32)
     shapes = (stacked(numbers, size), arrays, stacked(state, size))
@@ -144,8 +144,8 @@ def compile_training(program: train.Program, config: Config, arrays: dict, held_
         size,
         init.lower(numbers).compile(),
         compiled(train.chunk, program, COMPILE, size, donate_argnums=2).lower(*shapes, steps).compile(),
-        compiled(train.diagnose, program, COMPILE_QUICKLY, size).lower(*shapes).compile(),
-        compiled(train.evaluate, program, COMPILE, size),
+        compiled(train.diagnose, program.rolled(), COMPILE_QUICKLY, size).lower(*shapes).compile(),
+        compiled(train.evaluate, program.rolled(), COMPILE, size),
         held_out,
     )
 

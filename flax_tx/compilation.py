@@ -10,7 +10,7 @@ import jax
 COMPILE = {"xla_cpu_multi_thread_eigen": False, "xla_backend_optimization_level": 1}
 # What runs rarely is better compiled quickly than well.
 COMPILE_QUICKLY = COMPILE | {"xla_cpu_use_fusion_emitters": False}
-# What runs a few times on a small model is best not optimised at all.
+# What runs a few times is best not optimised at all.
 COMPILE_AT_ONCE = COMPILE_QUICKLY | {"xla_backend_optimization_level": 0}
 
 

@@ -35,6 +35,11 @@ class Program(NamedTuple):
     def model(self, **changes) -> Transformer:
         return Transformer(dataclasses.replace(self.config.model, **changes), self.task, self.vocab_size, self.outputs)
 
+    def rolled(self) -> "Program":
+        """The same with its layers in a loop, which compiles faster: for what runs rarely."""
+        model = dataclasses.replace(self.config.model, unroll=1)
+        return self._replace(config=dataclasses.replace(self.config, model=model))
+
 
 @flax.struct.dataclass
 class State:
@@ -55,7 +60,7 @@ def init(program: Program, values: dict) -> State:
     shape = (PROFILED_SEQUENCES, program.config.data.seq_len)
     tokens = jax.random.randint(jax.random.fold_in(key, 1), shape, 0, program.vocab_size)
     source = tokens if program.task == "translate" else None
-    model = program.model(unroll=1)
+    model = program.rolled().model()
     with sharding.over(program.config.mesh):
         found = model.init(key, tokens, values["model"], source_BxM=source, key=jax.random.fold_in(key, 2))
     params = after_step(program, found["params"])
