@@ -20,9 +20,12 @@ VAGUE = {
 }  # leaves that say too little
 
 
+PLAIN = (str, int, float, bool, type(None))
+
+
 def key(value: Any) -> Any:
     """A value of JSON as a dictionary's key: lists are tuples, objects are tuples of pairs."""
-    if isinstance(value, str | int | float | None):  # what most are; asking for a Mapping is slow
+    if type(value) in PLAIN:  # what most are; asking for a Mapping is slow
         return value
     if isinstance(value, Mapping):
         return tuple((name, key(item)) for name, item in sorted(value.items()))

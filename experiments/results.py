@@ -28,9 +28,10 @@ class Results:
     @functools.cached_property
     def rows(self) -> dict[str, dict[str, Any]]:
         """Cell -> its row of records.load as plain values; what it does not have is None."""
-        plain = {cell: {} for cell in self.frame.index}
+        cells = list(self.frame.index)
+        plain = {cell: {} for cell in cells}
         for name in self.frame:
-            for cell, value in zip(self.frame.index, self.frame[name].astype(object), strict=True):
+            for cell, value in zip(cells, self.frame[name].tolist(), strict=True):
                 plain[cell][name] = None if value is None or value != value else key(value)
         return plain
 

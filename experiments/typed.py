@@ -1,6 +1,7 @@
 """What a sweep file declares as dataclasses holds what their annotations say: mistakes in types, as lines."""
 
 import dataclasses
+import functools
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ def wrong_fields(value: Any, prefix: str) -> Iterator[str]:
 
 def holds(value: Any, kind: Any) -> bool:
     """Whether a value is of an annotated type; an int is a float, a list a tuple, yes and no are no numbers."""
-    origin, inside = get_origin(kind), get_args(kind)
+    origin, inside = parts(kind)
     if origin is types.UnionType:
         return any(holds(value, each) for each in inside)
     if origin is tuple:
@@ -57,11 +58,17 @@ def holds(value: Any, kind: Any) -> bool:
         kinds = inside[:1] * len(value) if inside[-1] is Ellipsis else inside
         return len(kinds) == len(value) and all(map(holds, value, kinds))
     if origin in (list, dict):
-        parts = {list: lambda: zip(value), dict: lambda: value.items()}[origin]
-        return isinstance(value, origin) and all(all(map(holds, part, inside)) for part in parts())
+        items = {list: lambda: zip(value), dict: lambda: value.items()}[origin]
+        return isinstance(value, origin) and all(all(map(holds, item, inside)) for item in items())
     if kind in (int, float):
         return isinstance(value, int | kind) and not isinstance(value, bool)
     return kind is Any or isinstance(value, origin or kind)
+
+
+@functools.cache
+def parts(kind: Any) -> tuple[Any, tuple]:
+    """The origin and the arguments of an annotated type."""
+    return get_origin(kind), get_args(kind)
 
 
 def shown(value: Any) -> str:

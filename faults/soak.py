@@ -74,7 +74,8 @@ class Long:
         self.workdir, self.samples, self.kills = self.folder / "run", [], 0
         self.folder.mkdir()
         text = SWEEP.format(wirings=["pre", "post"]).replace("range(4)", "range(1500)")
-        text = text.replace("c.train.steps = 20", "c.train.steps = 20000").replace("chunk_steps = 5", "chunk_steps = 50")
+        text = text.replace("c.train.steps = 20", "c.train.steps = 20000")
+        text = text.replace("chunk_steps = 5", "chunk_steps = 50")
         (self.folder / "small.py").write_text(text)
         arena = Arena(self.folder)
         (self.folder / "compiled").symlink_to(self.folder.parent / "compiled")
