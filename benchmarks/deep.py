@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.machine import Worker, measure, ready
-from benchmarks.tables import Spread, Table, screen, show, started
+from benchmarks.tables import Spread, Table, screen, show, started, write
 from experiments import command
 from experiments.executors.devices import cores
 
@@ -71,6 +71,8 @@ def main(arguments: Sequence[str]) -> None:
                     rows[arm.name].append(at_depth(arm, depth))
         ended |= {arm for arm in ARMS if not rows[arm.name][0]}
         console.print(f"depth {depth}: " + ", ".join(f"{name} {said(one)}" for name, one in rows.items()))
+        if not flags.quick:
+            write("deep", "Depth", found, [*tables(found), targets(found)])
     show("deep", "Depth", found, [*tables(found), targets(found)], console, keep=not flags.quick)
 
 

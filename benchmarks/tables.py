@@ -73,9 +73,14 @@ def show(name: str, title: str, found: dict, tables: list[Table], console: Conso
     for table in tables:
         console.print(table.rich())
     if keep:
-        records.write_text(RESULTS / f"{name}.json", json.dumps(records.plain(found), indent=1) + "\n")
-        records.write_text(RESULTS / f"{name}.md", page(title, found, tables))
+        write(name, title, found, tables)
         console.print(f"Written: {(RESULTS / f'{name}.json').relative_to(ROOT)} and {name}.md beside it.")
+
+
+def write(name: str, title: str, found: dict, tables: list[Table]) -> None:
+    """Keeps what was found as results/NAME.json and the tables as NAME.md."""
+    records.write_text(RESULTS / f"{name}.json", json.dumps(records.plain(found), indent=1) + "\n")
+    records.write_text(RESULTS / f"{name}.md", page(title, found, tables))
 
 
 def page(title: str, found: dict, tables: list[Table]) -> str:

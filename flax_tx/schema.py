@@ -139,8 +139,8 @@ class Model:
     )
     remat: str = knob(
         "none",
-        "what the backward pass computes again from the input of a block: nothing, the block, or all but its dot "
-        "products with kernels",
+        "what the backward pass computes again from the input of a block: in a loop norms and activations alone, "
+        "the block, or all but its dot products with kernels",
         among=REMATS,
         late=True,
     )
