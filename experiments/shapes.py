@@ -43,9 +43,10 @@ class Source:
     """The provenance of a sweep.json."""
 
     created: str
-    git: dict[str, Any] = dataclasses.field(default_factory=dict)
-    versions: dict[str, str] = dataclasses.field(default_factory=dict)
-    python: str = ""
+    git: dict[str, Any]
+    versions: dict[str, str]
+    python: str
+    platform: str
 
 
 @dataclasses.dataclass(frozen=True)

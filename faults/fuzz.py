@@ -40,7 +40,7 @@ from flax_tx.errors import UserError
 from tests.experiments import synthetic, tiny
 
 CONFIGURED = ("launch", "why")  # commands that take --config.FIELD=VALUE
-PATIENCE = 60.0  # seconds of a command; those that watch or serve end as on Ctrl-C
+PATIENCE = 20.0  # seconds of a command; those that watch or serve end as on Ctrl-C
 WIRING, DEPTH = "model.wiring", "model.num_layers"
 DECLARED = {  # in a sweep.json, beside what the synthetic one has
     "tables": [synthetic.TABLE.to_json(), dataclasses.replace(synthetic.TABLE, title="Again", baseline=None).to_json()],

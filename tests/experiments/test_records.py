@@ -202,6 +202,7 @@ def test_records_of_the_first_schema_stay_readable(tmp_path):
 FOREIGN = {
     "sweep.json": [("name", None), ("axes", []), ("cells", {}), ("cells", ["../../etc"]), ("cells", ["a\0b"]),
                    ("programs", {"p": ["/etc"]}), ("programs", []), ("data", {"kjv": []}), ("provenance", {}),
+                   ("provenance", {"created": "now", "git": {}, "python": "3.12.1", "platform": "Linux"}),
                    ("table", 3), ("claims", {}), ("arms", {"../x": "a"}), ("points", {"c": 1}), ("question", 1)],
     "status.json": [("status", "ok"), ("step", "7"), ("seconds", "long"), ("reason", 3), ("files", [])],
     "summary.json": [("val_loss", "low"), ("params", []), ("device", 3), ("val_loss", True)],
