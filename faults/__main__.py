@@ -6,6 +6,7 @@ with a run that nothing disturbed: to the bit, but for times. Exit status 0 when
 
 import argparse
 import random
+import shlex
 import sys
 import tempfile
 import time
@@ -28,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     chosen = [fault.times(flags.share) for fault in ROWS if flags.only.lower() in fault.name.lower()]
     console, begun = Console(), time.monotonic()
     console.print(f"seed {seed}; {sum(fault.tries for fault in chosen)} tries")
-    command = " ".join(["python -m faults", *argv, *([] if flags.seed is not None else [f"--seed={seed}"])])
+    command = shlex.join(["python", "-m", "faults", *argv, *([] if flags.seed is not None else [f"--seed={seed}"])])
     with tempfile.TemporaryDirectory(prefix="faults ") as folder:
         arena = Arena.open(Path(folder))
         rows = [report.row(fault, *timed(fault, arena, seed, flags.jobs, console), command) for fault in chosen]
