@@ -4,7 +4,7 @@
     python -m benchmarks.deep --quick    two shallow depths once; writes nothing
 
 Every figure is of a fresh process on one core without any compilation cache; the plain loop has all cores. A process
-that has not taken its first steps within ten minutes is ended, the table says so, and it is not tried deeper.
+that has not taken its first steps within ten minutes (--minutes) is ended, which the table says, and not tried deeper.
 """
 
 import argparse
@@ -23,7 +23,6 @@ from experiments.executors.devices import cores
 
 COMMAND = "python -m benchmarks.deep"
 WIDTH, DEPTHS = 32, (1, 2, 6, 10, 24, 100, 300, 1000)
-LIMIT = 600.0  # seconds until the first steps are taken
 MEMORY = 4096  # MB in which 1000 layers must train
 COMPILING, SLOPE = 1.5, 0.1  # targets: compile time of 1000 layers over 10; departure from a line
 
@@ -57,8 +56,9 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two shallow depths once; writes nothing")
     parser.add_argument("--rounds", type=int, default=3, help="of the depths that take less than a minute")
+    parser.add_argument("--minutes", type=float, default=10.0, help="until the first steps are taken")
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, console)
+    found = started(COMMAND, console) | {"minutes": flags.minutes}
     depths, rounds = ((1, 2), 1) if flags.quick else (DEPTHS, flags.rounds)
     found["depths"], ended = {}, set()
     for depth in depths:
@@ -66,11 +66,12 @@ def main(arguments: Sequence[str]) -> None:
         for turn in range(rounds):
             for arm in ARMS:
                 if turn == 0:
-                    rows[arm.name].append({} if arm in ended else at_depth(arm, depth))
+                    rows[arm.name].append({} if arm in ended else at_depth(arm, depth, flags.minutes))
                 elif affordable(rows[arm.name][0]):
-                    rows[arm.name].append(at_depth(arm, depth))
+                    rows[arm.name].append(at_depth(arm, depth, flags.minutes))
         ended |= {arm for arm in ARMS if not rows[arm.name][0]}
-        console.print(f"depth {depth}: " + ", ".join(f"{name} {said(one)}" for name, one in rows.items()))
+        shown = ", ".join(f"{name} {said(one)}" for name, one in rows.items())
+        console.print(f"depth {depth}: {shown}", soft_wrap=True)
         if not flags.quick:
             write("deep", "Depth", found, [*tables(found), targets(found)])
     show("deep", "Depth", found, [*tables(found), targets(found)], console, keep=not flags.quick)
@@ -81,10 +82,10 @@ def affordable(first: dict) -> bool:
     return bool(first) and first["compile_seconds"] < 60
 
 
-def at_depth(arm: Arm, depth: int) -> dict:
+def at_depth(arm: Arm, depth: int, minutes: float) -> dict:
     """Seconds to compile and of a step, and the largest resident memory in MB; nothing where it took too long."""
     worker = arm.start(depth)
-    limit = threading.Timer(LIMIT, worker.process.kill)
+    limit = threading.Timer(60 * minutes, worker.process.kill)
     limit.start()
     try:
         ready([worker])
@@ -109,7 +110,7 @@ def at_depth(arm: Arm, depth: int) -> dict:
 def said(rounds: list[dict]) -> str:
     """One arm at one depth, in a few words."""
     if not rounds[0]:
-        return f"over {LIMIT / 60:.0f} min"
+        return "not in time"
     return "{compile_seconds:.1f} s, {step_seconds:.3f} s a step, {peak_mb:.0f} MB".format(**rounds[0])
 
 
@@ -126,7 +127,7 @@ def tables(found: dict) -> list[Table]:
             f"{title[0].upper()}{title[1:]} (width {WIDTH})",
             ("layers", *names),
             [
-                (depth, *(column(rows[name], field, form, factor) for name in names))
+                (depth, *(column(rows[name], field, form, factor, found["minutes"]) for name in names))
                 for depth, rows in found["depths"].items()
             ],
         )
@@ -134,10 +135,10 @@ def tables(found: dict) -> list[Table]:
     ]
 
 
-def column(rounds: list[dict], field: str, form: str, factor: float) -> str:
+def column(rounds: list[dict], field: str, form: str, factor: float, minutes: float) -> str:
     """The median of a figure, or that there is none."""
     if not rounds[0]:
-        return f"> {LIMIT / 60:.0f} min"
+        return f"> {minutes:.0f} min"
     return format(factor * statistics.median(one[field] for one in rounds), form)
 
 
