@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.job import sized, tokens_per_step
 from benchmarks.machine import Worker, measure, ready
-from benchmarks.tables import Spread, Table, screen, show, started
+from benchmarks.tables import Spread, Table, screen, show, started, write
 from experiments import command
 from experiments.executors.devices import cores
 from flax_tx.config import Config
@@ -81,7 +81,11 @@ def main(arguments: Sequence[str]) -> None:
             f"{arm.name}: not measured, it needs {', '.join(arm.packages)}; make bench installs them", style="yellow"
         )
     found["peers"] = {name: importlib.metadata.version(name) for arm in arms for name in arm.packages}
-    found["sizes"] = [at_size(size, arms, flags.rounds, flags.seconds, console) for size in sizes]
+    found["sizes"] = []
+    for size in sizes:
+        found["sizes"].append(at_size(size, arms, flags.rounds, flags.seconds, console))
+        if not flags.quick:
+            write("throughput", "Throughput", found, [speeds(found), targets(found)])
     show("throughput", "Throughput", found, [speeds(found), targets(found)], console, keep=not flags.quick)
 
 
@@ -148,7 +152,8 @@ def speeds(found: dict) -> Table:
                 )
             )
     header = ("width x depth", "parameters", "tokens/s", "flax_tx over it", "of ceiling", "to compile, s")
-    return Table(f"Training on {found['cores']} cores, median of {len(turns)} (least–most)", header, rows)
+    rounds = len(found["sizes"][0]["rounds"])
+    return Table(f"Training on {found['cores']} cores, median of {rounds} (least–most)", header, rows)
 
 
 def targets(found: dict) -> Table:
