@@ -35,7 +35,7 @@ def notes(plan: Plan, workdir: str | os.PathLike, missing: Iterable[str]) -> Ite
     """What becomes of the missing cells of which the workdir has shorter ones: a line for each way to begin."""
     shorter = lengths(workdir, plan)
     found: dict[str, list[int]] = collections.defaultdict(list)
-    for cell in missing:
+    for cell in missing if shorter else ():
         config = plan.cells[cell]
         steps = [length for length in shorter.get(stem(to_dict(config)), ()) if length < config.train.steps]
         if steps:

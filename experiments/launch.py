@@ -149,18 +149,17 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
 
 def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tuple[str, str]]:
     """Parameters, memory, FLOPs and the time that is left, from the speed of finished cells where there are any."""
-    sizes = {cell: plan.params(cell) for cell in plan.cells}
+    sizes = {cells[0]: plan.params(cells[0]) for cells in plan.programs.values()}  # one program, one cost
     low, high = min(sizes.values()), max(sizes.values())
-    largest = max(state_bytes(sizes[cell], config.optim.name) for cell, config in plan.cells.items())
+    largest = max(state_bytes(size, plan.cells[cell].optim.name) for cell, size in sizes.items())
     yield "model", f"{count(low)} to {count(high)} parameters; at most {count(largest)}B of training state in a cell"
     yield from meshes(plan)
-    left = [cell for cell in plan.cells if cell not in done]
+    left = [missing for cells in plan.programs.values() if (missing := [cell for cell in cells if cell not in done])]
     if not left:
         return
-    work = sum(plan.flops(cell) for cell in left)
-    programs = sum(any(cell not in done for cell in cells) for cells in plan.programs.values())
-    lanes = min(run_flags.lanes(flags, plan), programs)
-    seconds = (work / NOMINAL + programs * COMPILING) / lanes
+    work = sum(len(cells) * plan.flops(cells[0]) for cells in left)
+    lanes = min(run_flags.lanes(flags, plan), len(left))
+    seconds = (work / NOMINAL + len(left) * COMPILING) / lanes
     named = "1 lane" if lanes == 1 else f"{lanes} lanes"
     yield "work", f"{count(work)}FLOP to do on {named}; about {max(1, round(seconds / 60))} min"
 

@@ -47,15 +47,15 @@ def default() -> ConfigDict:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A frozen config as plain nested dicts, ready for JSON."""
-    values = ((field.name, getattr(config, field.name)) for field in dataclasses.fields(config))
-    return {
-        name: to_dict(value)
-        if dataclasses.is_dataclass(value)
-        else tuple(map(dict, value))
-        if name == "segments"
-        else value
-        for name, value in values
-    }
+    values = ((name, is_group, getattr(config, name)) for name, is_group in parts(type(config)))
+    plain = {name: to_dict(value) if is_group else value for name, is_group, value in values}
+    return plain | {"segments": tuple(map(dict, config.segments))} if "segments" in plain else plain
+
+
+@functools.cache
+def parts(kind: type) -> list[tuple[str, bool]]:
+    """The fields of a part of the schema, each with whether it is a group."""
+    return [(field.name, dataclasses.is_dataclass(field.type)) for field in dataclasses.fields(kind)]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -206,6 +206,7 @@ def freeze(config: ConfigDict | Mapping[str, Any]) -> Config:
     return frozen
 
 
+@functools.lru_cache(maxsize=1024)
 def blocks(model: Model) -> tuple[Model, ...]:
     """The runs of equal blocks from the bottom up, each as the settled Model that describes them.
 

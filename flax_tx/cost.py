@@ -1,6 +1,5 @@
 """What a config costs, in closed form and without JAX: parameters, FLOPs of a step, bytes of training state."""
 
-import functools
 import math
 
 from flax_tx.axes import ARRAYS, parts
@@ -21,7 +20,6 @@ EXTRA_NORMS = {  # stream -> norms beside the slots: (per step, per block, at th
 BETWEEN = 2.0  # norms, residuals and copies, over what kernels keep: XLA on CPU keeps 0.8 to 1.7 times that in all
 
 
-@functools.cache
 def params(model: Model, vocab_size: int, outputs: int, seq_len: int, task: str = "lm") -> int:
     """How many numbers are stored as parameters; σReparam's power vectors count among them.
 
