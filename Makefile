@@ -18,7 +18,7 @@ WORKERS ?= 2
 FLAGSHIPS = deepnet_depth init_atlas update_atlas rank_collapse identities warmup lr_sensitivity heads norm_types \
             residual_scaling deep_layers depth_transfer multi_stream
 
-BENCHMARKS ?= throughput whole_sweep deep instrument cost_model remat
+BENCHMARKS ?= throughput whole_sweep deep instrument cost_model anatomy remat
 
 .PHONY: sweep test lint tools results faults mesh bench parity cluster-test docs lock clean
 sweep: $(STAMP)    ## train the default sweep and print its table
