@@ -3,7 +3,7 @@
 paper     DeepNet (Wang et al. 2022, arXiv 2203.00555), table 1, in miniature
 command   python -m experiments.launch --config=sweeps/depth_stability.py --workdir=runs/depth_stability
 cells     5 wirings x LayerNorm, RMSNorm x 3 depths x 2 learning rates x 2 seeds = 120
-time      4 minutes on 2 cores
+time      3 minutes on 2 cores
 expect    Post-LN is stuck at the unigram entropy from depth 12 on, at either learning rate; Pre-LN, sandwich,
           ReZero and DeepNorm train at every depth. ReZero holds no norm: its two rows differ in name only.
 """
