@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> None:
         console.print(
             f"{name}: " + "{predicted:.3g} FLOP, XLA {xla:.3g}, {seconds:.4f} s".format(**found["configs"][name])
         )
-    tables = [table(found["configs"]), said(found["estimates"])]
+    tables = [table(found["configs"]), said(found["estimates"], found["cores"])]
     show("cost_model", "The cost model", found, tables, console, keep=not flags.quick)
 
 
@@ -75,7 +75,7 @@ def estimates(fields: dict) -> list[tuple[float, float]]:
         return [*found, (time.monotonic() - begun, 0.0)]
 
 
-def said(pairs: list[tuple[float, float]]) -> Table:
+def said(pairs: list[tuple[float, float]], lanes: int) -> Table:
     """What was said to remain, and what remained, at the first chunk and at parts of the run."""
     total, rows = pairs[-1][0], []
     for part in (0.0, 0.1, 0.25, 0.5, 0.75):
@@ -84,7 +84,7 @@ def said(pairs: list[tuple[float, float]]) -> Table:
         truth = total - passed
         rows.append((name, f"{passed:.0f}", f"{remains:.0f}", f"{truth:.0f}", f"{remains / truth - 1:+.0%}"))
     header = ("", "seconds passed", "said to remain", "remained", "error")
-    return Table(f"The time that remains, of {SWEEP} on {len(cores())} lanes", header, rows)
+    return Table(f"The time that remains, of {SWEEP} on {lanes} lanes", header, rows)
 
 
 def of_config(fields: dict) -> dict[str, float]:
