@@ -62,11 +62,11 @@ def strike(process: subprocess.Popen, signum: int, delay: float) -> bool:
 def said(process: subprocess.Popen, signum: int) -> list[str]:
     """What is wrong with how a process ended."""
     _, errors = process.communicate(timeout=PATIENCE)
-    if "KeyboardInterrupt" in errors:  # Ctrl-C while Python itself starts is Python's to report
-        return []
+    started = "KeyboardInterrupt" not in errors  # Ctrl-C while Python itself starts is Python's to report
     fine = process.returncode == 0 or process.returncode in ENDINGS[signum]
+    fine = fine or not (started or "/experiments/" in errors)
     wrong = [] if fine else [f"exit status {process.returncode} after {signal.Signals(signum).name}: {errors[-300:]}"]
-    return wrong + ([f"traceback: {errors[-300:]}"] if "Traceback" in errors else [])
+    return wrong + ([f"traceback: {errors[-300:]}"] if "Traceback" in errors and started else [])
 
 
 def kill_lanes(arena: Arena, rng: random.Random, tries: int) -> Tally:

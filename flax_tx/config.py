@@ -206,7 +206,6 @@ def freeze(config: ConfigDict | Mapping[str, Any]) -> Config:
     return frozen
 
 
-@functools.lru_cache(maxsize=1024)
 def blocks(model: Model) -> tuple[Model, ...]:
     """The runs of equal blocks from the bottom up, each as the settled Model that describes them.
 
