@@ -129,12 +129,12 @@ def train(changes: dict, size: int, seconds: float) -> dict:
     from experiments.group import copies
     from flax_tx import cost, data, train
     from flax_tx.compilation import COMPILE
-    from flax_tx.config import resolve, split
+    from flax_tx.config import resolve, structure
     from flax_tx.values import values
 
     config, _ = resolve(changes)
     about, numbers, arrays = data.describe(config.data), values(config), jax.device_put(data.load(config.data))
-    program = train.Program(split(config)[0], about.task, about.vocab_size, about.vocab_size)
+    program = train.Program(structure(config), about.task, about.vocab_size, about.vocab_size)
     state = jax.jit(functools.partial(train.init, program))(numbers)
     steps = np.int32(config.train.chunk_steps)
     if size > 1:

@@ -20,7 +20,7 @@ from experiments import fitting, probing, provenance
 from experiments.settings import USUAL, Settings
 from flax_tx import cost, data, sharding, train
 from flax_tx.compilation import COMPILE, COMPILE_AT_ONCE, COMPILE_QUICKLY, exact_products, known
-from flax_tx.config import Config, identity, split
+from flax_tx.config import Config, identity, structure
 from flax_tx.data import Description, batches
 from flax_tx.values import values
 
@@ -85,8 +85,8 @@ def compile_program(config: Config, cells: int = 1, settings: Settings = USUAL) 
     """Everything that the cells of a program share, compiled before the first of them starts, for as many of the
     `cells` at a time as the settings allow and the device holds."""
     started, precision = time.perf_counter(), exact_products()
-    structure, about = split(config)[0], data.describe(config.data)
-    program = train.Program(structure, about.task, about.vocab_size, about.num_classes or about.vocab_size)
+    about = data.describe(config.data)
+    program = train.Program(structure(config), about.task, about.vocab_size, about.num_classes or about.vocab_size)
     loaded, numbers = data.load(config.data), values(config)
     arrays = jax.device_put(loaded, sharding.everywhere(config.mesh))
     held_out = {name: hold_out(config, loaded, name) for name in ("validation", "test")} if config.train.steps else {}

@@ -18,7 +18,7 @@ Exit status: 0 every cell has a result, 1 some failed, 2 a mistake in what was a
 import argparse
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -59,7 +59,8 @@ def main(argv: Sequence[str]) -> int:
     if processes.follows(flags):
         running.follow(plan, flags)
         return 0
-    console.print(describe(plan, flags, done))
+    ends = {cell: records.outcome(flags.workdir, cell) for cell in plan.cells if cell in done}
+    console.print(describe(plan, flags, ends))
     if flags.dry_run:
         return 0
     command = shlex.join(["python", "-m", "experiments.launch", *argv])
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     watch = running.run(plan, flags, command, console)
     if watch.signal:
         return ending.interrupted(plan, flags.workdir, watch, console)
-    loaded = records.load(flags.workdir)
+    loaded = records.load(flags.workdir, ends=ends if len(ends) == len(plan.cells) else None)
     print_table(flags.workdir, console, loaded=loaded)
     return ending.report_bad(loaded.status, flags.workdir, console)
 
@@ -119,8 +120,8 @@ def conflicts(plan: Plan, workdir: str) -> list[str]:
     return planning.changed_data(plan, workdir, before)
 
 
-def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
-    """The plan as a table: question, axes, cells, programs, cost."""
+def describe(plan: Plan, flags: argparse.Namespace, done: dict[str, dict]) -> Table:
+    """The plan as a table: question, axes, cells, programs, cost. `done`: how each cell ended that has a result."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column(overflow="fold")
@@ -135,8 +136,9 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
         *(("note", note) for note in devices.notes(flags.device)),
         *(("note", note) for note in growth.notes(plan, flags.workdir, [c for c in plan.cells if c not in done])),
         *(
-            ("damaged", f"{line}; until then it is left as it is")
-            for line in records.damaged(flags.workdir, done).values()
+            ("damaged", f"{end['reason']}; until then it is left as it is")
+            for end in done.values()
+            if end["status"] == records.DAMAGED
         ),
         ("data", "; ".join(f"{name}: {about.source}" for name, about in planning.described(plan))),
         ("cells", f"{len(plan.cells)}, of which {len(done)} have a result, in {len(plan.programs)} programs"),
@@ -147,7 +149,7 @@ def describe(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Table:
     return grid
 
 
-def costs(plan: Plan, flags: argparse.Namespace, done: set[str]) -> Iterator[tuple[str, str]]:
+def costs(plan: Plan, flags: argparse.Namespace, done: Container[str]) -> Iterator[tuple[str, str]]:
     """Parameters, memory, FLOPs and the time that is left, from the speed of finished cells where there are any."""
     sizes = {cells[0]: plan.params(cells[0]) for cells in plan.programs.values()}  # one program, one cost
     low, high = min(sizes.values()), max(sizes.values())

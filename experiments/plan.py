@@ -14,7 +14,19 @@ from experiments.labels import key
 from experiments.records import ARM
 from experiments.sweep_file import SweepFile
 from flax_tx import cost, data
-from flax_tx.config import Config, broken_rules, essence, flatten, freeze, identity, late, put, resolve, split, to_dict
+from flax_tx.config import (
+    Config,
+    broken_rules,
+    essence,
+    flatten,
+    freeze,
+    identity,
+    late,
+    put,
+    resolve,
+    structure,
+    to_dict,
+)
 from flax_tx.data import Description
 from flax_tx.errors import UserError
 
@@ -184,15 +196,15 @@ def programs(cells: dict[str, Config]) -> dict[str, list[str]]:
     """Program id -> its cells, the costliest program first, so that lanes end together."""
     members: dict[Config, list[str]] = {}
     for cell, config in cells.items():
-        members.setdefault(split(config)[0], []).append(cell)
+        members.setdefault(structure(config), []).append(cell)
     ordered = sorted(members.items(), key=lambda item: -work(item[0]) * len(item[1]))
-    return {program_id(structure): found for structure, found in ordered}
+    return {program_id(program): found for program, found in ordered}
 
 
 @functools.cache
-def program_id(structure: Config) -> str:
+def program_id(program: Config) -> str:
     """The name of a program: a hash of what is compiled."""
-    return hashlib.sha256(json.dumps(essence(to_dict(structure), late()), sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(essence(to_dict(program), late()), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def work(config: Config) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from flax_tx import probes, train
 from flax_tx.compilation import COMPILE_AT_ONCE, COMPILE_QUICKLY, known
-from flax_tx.config import Config, put, split
+from flax_tx.config import Config, put, structure
 from flax_tx.train import Program
 from flax_tx.values import values
 
@@ -61,7 +61,7 @@ class End:
     @classmethod
     def compile(cls, config: Config, program: Program) -> "End":
         """The functions of a program."""
-        pruned = program._replace(config=split(put(config, PRUNED))[0])
+        pruned = program._replace(config=structure(put(config, PRUNED)))
         return cls(
             jax.jit(functools.partial(probes.angles, program), compiler_options=known(COMPILE_QUICKLY)),
             jax.jit(functools.partial(train.evaluate, pruned), compiler_options=known(COMPILE_QUICKLY)),

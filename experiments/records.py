@@ -67,18 +67,12 @@ def cell_dir(workdir: str | os.PathLike, cell: str) -> Path:
     """The folder of one cell. Raises: UserError for what is no id, and could lead elsewhere."""
     if not ID.fullmatch(cell):
         raise UserError(f"cell {cell!r:.60}: expected an id, of letters and digits")
-    return Path(workdir) / "cells" / cell
+    return Path(workdir, "cells", cell)
 
 
 def finished(workdir: str | os.PathLike, ids: Iterable[str]) -> set[str]:
     """Those of the cells `ids` that have a result, whatever its status."""
     return {cell for cell in ids if (cell_dir(workdir, cell) / "status.json").is_file()}
-
-
-def damaged(workdir: str | os.PathLike, ids: Iterable[str]) -> dict[str, str]:
-    """Those of the cells `ids` whose result is not what was written, each with a line that says which file."""
-    found = {cell: outcome(workdir, cell) for cell in ids}
-    return {cell: end["reason"] for cell, end in found.items() if end["status"] == DAMAGED}
 
 
 def status_of(workdir: str | os.PathLike, cell: str) -> dict | None:
@@ -225,13 +219,15 @@ def flatten(config: Mapping, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def load(workdir: str | os.PathLike, all_cells: bool = False) -> pd.DataFrame:
+def load(workdir: str | os.PathLike, all_cells: bool = False, ends: Mapping[str, dict] | None = None) -> pd.DataFrame:
     """One row per cell of sweep.json, indexed by cell id.
 
     Columns: every config field with its dotted name, `program`, `arm` where the sweep names its arms, `status`
     ("missing" where there is no result, "damaged" where its files are not what was written) with its step, reason,
     finished and seconds, and every field of summary.json. With `all_cells`, also the cells of other sweeps that lie in
-    the same workdir. Raises: UserError for a folder that is no sweep's, or a damaged sweep.json.
+    the same workdir. `ends`: what outcome() gave for cells that nothing has run since.
+
+    Raises: UserError for a folder that is no sweep's, or a damaged sweep.json.
     """
     manifest = sweep(workdir)
     cells = list(manifest["cells"])
@@ -241,13 +237,15 @@ def load(workdir: str | os.PathLike, all_cells: bool = False) -> pd.DataFrame:
     programs = {cell: program for program, members in manifest["programs"].items() for cell in members}
     arms = manifest.get("arms") or {}
     named = {cell: {ARM: arms.get(cell)} if arms else {} for cell in cells}
-    ends = _rows(workdir, cells, manifest.get("points") or {})
-    rows = [{"program": programs.get(cell), **named[cell], **ends[cell]} for cell in cells]
+    found = _rows(workdir, cells, manifest.get("points") or {}, ends or {})
+    rows = [{"program": programs.get(cell), **named[cell], **found[cell]} for cell in cells]
     frame = pd.DataFrame(rows, index=pd.Index(cells, name="cell"), dtype=object).infer_objects()
     return frame.assign(**{name: frame[name].astype(float) if name in frame else np.nan for name in NUMBERS})
 
 
-def _rows(workdir: str | os.PathLike, cells: list[str], points: Mapping[str, Mapping]) -> dict[str, dict[str, Any]]:
+def _rows(
+    workdir: str | os.PathLike, cells: list[str], points: Mapping[str, Mapping], ends: Mapping[str, dict]
+) -> dict[str, dict[str, Any]]:
     """Config and end of each cell. Where a config is lost, sweep.json still says in what the cell differs."""
     configs, lost = {}, {}
     for cell in cells:
@@ -258,7 +256,7 @@ def _rows(workdir: str | os.PathLike, cells: list[str], points: Mapping[str, Map
     common = next((configs[cell] for cell in cells if cell in configs and cell in points), {})
     for cell in lost:
         configs[cell] = common | {name: key(value) for name, value in points[cell].items()} if cell in points else {}
-    return {cell: configs[cell] | (lost.get(cell) or outcome(workdir, cell)) for cell in cells}
+    return {cell: configs[cell] | (lost.get(cell) or ends.get(cell) or outcome(workdir, cell)) for cell in cells}
 
 
 def load_metrics(workdir: str | os.PathLike, ids: Iterable[str] | None = None) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """From what a user wrote to one frozen, checked Config: every problem found at once, each in one line.
 
 values (dotted names, a ConfigDict, a sweep's overrides) -> resolve -> Config or problems
-Config -> split -> the structure that is compiled, and the numbers that are data
+Config -> structure -> what is compiled, without the numbers that are data
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ from flax_tx.wiring import WIRINGS
 
 SCHEMA_VERSION = 2
 SHOWN = 12  # names of a table that a message lists
+GROUPS = 4096  # of configs, of which it is remembered what was made of them
 
 
 @functools.cache
@@ -241,13 +242,26 @@ def encoder(model: Model) -> Model:
 @functools.cache
 def identity(config: Config) -> str:
     """The name of a cell: a hash of everything that decides its numbers."""
-    return name_of(to_dict(config))
+    found: dict[str, Any] = {}
+    for name, _ in parts(Config):
+        found |= essence_of(name, getattr(config, name))
+    return digest(found)
 
 
 def name_of(plain: Mapping[str, Any], version: int = SCHEMA_VERSION) -> str:
     """The same of a config as nested dicts, before or after a trip through JSON, under a version of the schema."""
-    text = json.dumps([version, essence(plain, late())], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return digest(essence(plain, late()), version)
+
+
+def digest(found: Mapping[str, Any], version: int = SCHEMA_VERSION) -> str:
+    """A hash of what `essence` leaves of a config."""
+    return hashlib.sha256(json.dumps([version, found], sort_keys=True).encode()).hexdigest()[:12]
+
+
+@functools.lru_cache(GROUPS)
+def essence_of(name: str, group: Any) -> Mapping[str, Any]:
+    """What `essence` leaves of a config that has this group alone: cells share most of their groups."""
+    return types.MappingProxyType(essence({name: to_dict(group)}, late()))
 
 
 @functools.cache
@@ -280,18 +294,24 @@ def complete(plain: Mapping[str, Any], absent: Mapping[str, Any] | None = None) 
     return {**plain, **more}
 
 
-def split(config: Config) -> tuple[Config, dict[str, float | int]]:
-    """What is compiled, and the numbers that are data of the compiled graph.
+def structure(config: Config) -> Config:
+    """What is compiled: the config without its numbers of data.
 
-    In the structure a number of data stands as its `off` value where it has one and equals it, as None where it is
-    None, and else as one and the same number: two configs of equal structure share one compilation.
+    Such a number stands as its `off` value where it has one and equals it, as None where it is None, and else as one
+    and the same number: two configs of equal structure share one compilation.
     """
-    fields = {name: field for name, field in knobs().items() if field.metadata.get("data")}
-    plain = {name: functools.reduce(getattr, name.split("."), config) for name in fields}
-    marks = {name: mark(plain[name], field) for name, field in fields.items()}
-    structure = put(config, marks)
-    segments = tuple(tuple((key, mark(v, knobs(Model)[key])) for key, v in pairs) for pairs in config.model.segments)
-    return put(structure, {"model.segments": segments}), {name: v for name, v in plain.items() if v is not None}
+    return dataclasses.replace(config, **{name: marked(getattr(config, name)) for name, _ in parts(Config)})
+
+
+@functools.lru_cache(GROUPS)
+def marked(group: Any) -> Any:
+    """The structure of a group of a config: cells share most of their groups."""
+    marks = {
+        field.name: marked(value) if dataclasses.is_dataclass(field.type) else mark(value, field)
+        for field in dataclasses.fields(group)
+        for value in [getattr(group, field.name)]
+    }
+    return dataclasses.replace(group, **marks)
 
 
 ON = {"pruned_heads": ((1, 1),), "pruned_layers": (1,)}  # what stands for any value but the empty one
@@ -299,6 +319,8 @@ ON = {"pruned_heads": ((1, 1),), "pruned_layers": (1,)}  # what stands for any v
 
 def mark(value: Any, field: dataclasses.Field) -> Any:
     """What the structure keeps of a value: all of it, or only whether it is None or off."""
+    if field.name == "segments":
+        return tuple(tuple((name, mark(inner, knobs(Model)[name])) for name, inner in pairs) for pairs in value)
     if not field.metadata.get("data") or value is None or value == field.metadata.get("off"):
         return value
     if field.type is tuple:

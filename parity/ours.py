@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flax_tx import train
-from flax_tx.config import resolve, split
+from flax_tx.config import resolve, structure
 from flax_tx.values import values
 
 WIDTH, HEADS, HIDDEN, LAYERS, LENGTH, BATCH = 32, 4, 48, 3, 12, 3
@@ -56,7 +56,7 @@ def stack(task: str = "lm", **changes) -> Stack:
     config, problems = resolve(BASE | free | dotted)
     assert not problems, problems
     tokens = BATCH * LENGTH * (2 if task == "translate" else 1)
-    return Stack(train.Program(split(config)[0], task, tokens, WIDTH), values(config))
+    return Stack(train.Program(structure(config), task, tokens, WIDTH), values(config))
 
 
 def names(path, leaf) -> list[str] | str:

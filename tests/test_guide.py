@@ -14,7 +14,7 @@ import pytest
 from experiments import launch, records, running
 from experiments.outcome import layer_columns
 from flax_tx import data, train
-from flax_tx.config import split
+from flax_tx.config import structure
 from flax_tx.stack import Stack
 from flax_tx.sublayer import Tokens
 from flax_tx.values import values
@@ -47,7 +47,7 @@ def run_as(module, words):
 def statistics():
     """The names of what is recorded of every layer."""
     config = tiny.config()
-    program = train.Program(split(config)[0], "lm", tiny.VOCAB, tiny.VOCAB)
+    program = train.Program(structure(config), "lm", tiny.VOCAB, tiny.VOCAB)
     diagnose = functools.partial(train.diagnose, program)
     return list(jax.eval_shape(diagnose, values(config), data.load(config.data), tiny.shapes(program)))
 

@@ -10,7 +10,7 @@ from experiments import checkpoints, engine, growth, records
 from experiments.group import Group
 from experiments.member import Member
 from experiments.settings import Settings
-from flax_tx.config import split
+from flax_tx.config import structure
 from flax_tx.values import values
 from tests.experiments import tiny
 
@@ -47,9 +47,9 @@ def compiled_once():
         compile_program, known = engine.compile_program, {}
 
         def remember(config, *rest):
-            structure = split(config)[0]
-            known[structure] = known.get(structure) or compile_program(config, *rest)
-            return known[structure]
+            program = structure(config)
+            known[program] = known.get(program) or compile_program(config, *rest)
+            return known[program]
 
         patch.setattr(engine, "compile_program", remember)
         yield

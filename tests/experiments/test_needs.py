@@ -9,7 +9,7 @@ import pytest
 from experiments import records
 from experiments.executors import needs
 from flax_tx import cost, data, train
-from flax_tx.config import resolve, split, to_dict
+from flax_tx.config import resolve, structure, to_dict
 from flax_tx.values import values
 
 BASE = {"data.name": "markov1", "data.vocab_size": 64, "model.num_layers": 2, "model.width": 32, "model.num_heads": 4}
@@ -18,7 +18,7 @@ CASES = [{"data.seq_len": 128}, {"model.wiring": "sandwich", "model.activation":
 
 def asked(config, about):
     """Bytes that XLA allocates for a chunk of training."""
-    program = train.Program(split(config)[0], about.task, about.vocab_size, about.vocab_size)
+    program = train.Program(structure(config), about.task, about.vocab_size, about.vocab_size)
     arrays, numbers = data.load(config.data), values(config)
     shapes = (numbers, arrays, jax.eval_shape(functools.partial(train.init, program), numbers))
     chunk = jax.jit(functools.partial(train.chunk, program), donate_argnums=2)

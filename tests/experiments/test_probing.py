@@ -12,7 +12,7 @@ from experiments import engine, probing, records
 from experiments.compiled import compile_program, hold_out
 from experiments.member import Member
 from flax_tx import data, train
-from flax_tx.config import split
+from flax_tx.config import structure
 from flax_tx.values import values
 from tests.experiments import tiny
 
@@ -160,7 +160,7 @@ def test_layers_that_are_the_identity_cost_nothing(prepared):
     """ReZero before its first step."""
     _, made = prepared(sweep(END, "model.wiring", ["rezero"]))
     config = next(iter(made.cells.values()))
-    program = train.Program(split(config)[0], "lm", 8, 8)
+    program = train.Program(structure(config), "lm", 8, 8)
     params = jax.jit(functools.partial(train.init, program))(values(config)).params
     held_out = hold_out(config, data.load(config.data), "validation")
     found = probing.End.compile(config, program).measure(config, params, *held_out)

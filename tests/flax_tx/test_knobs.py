@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from flax_tx import data, train
-from flax_tx.config import Config, knobs, split
+from flax_tx.config import Config, knobs, structure
 from flax_tx.data import batches
 from flax_tx.values import values
 from tests.flax_tx import changes, tiny
@@ -22,7 +22,7 @@ def _data_dir(tmp_path_factory):
 @functools.cache
 def program(config: Config) -> train.Program:
     about = data.describe(config.data)
-    return train.Program(split(config)[0], about.task, about.vocab_size, about.num_classes or about.vocab_size)
+    return train.Program(structure(config), about.task, about.vocab_size, about.num_classes or about.vocab_size)
 
 
 @functools.cache

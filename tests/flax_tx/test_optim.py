@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flax_tx import optim, train
-from flax_tx.config import knobs, split
+from flax_tx.config import knobs, structure
 from flax_tx.schema import SCHEDULES
 from flax_tx.values import values
 from tests.flax_tx import changes, tiny
@@ -169,7 +169,7 @@ def test_cells_that_differ_in_data_share_one_trace():
     cells = [ON] + [ON | {name: changes.ALL[name][0]} for name, field in knobs().items() if field.metadata.get("data")]
     start, losses = tiny.init(tiny.program(tiny.config(ON)))(values(tiny.config(ON))), []
     for config in map(tiny.config, cells):
-        program = train.Program(split(config)[0], "lm", tiny.VOCAB, tiny.VOCAB)
+        program = train.Program(structure(config), "lm", tiny.VOCAB, tiny.VOCAB)
         losses.append(float(run(program, values(config), tiny.stream(), start, 3)[1]["train_loss"].sum()))
     assert len(traces) == 1
     assert len(cells) > 20 and len(set(losses)) > 14

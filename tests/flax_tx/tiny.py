@@ -11,7 +11,7 @@ import numpy as np
 
 from flax_tx import data, train
 from flax_tx.compilation import known
-from flax_tx.config import resolve, split
+from flax_tx.config import resolve, structure
 from flax_tx.values import values
 
 VOCAB, LENGTH, BATCH = 11, 8, 4
@@ -45,7 +45,7 @@ def cell(changes=(), **kwargs):
 
 
 def program(config, task="lm", vocab_size=VOCAB, outputs=VOCAB):
-    return train.Program(split(config)[0], task, vocab_size, outputs)
+    return train.Program(structure(config), task, vocab_size, outputs)
 
 
 def compiled(function, **kwargs):
