@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(COMMAND, description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small size; writes nothing")
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, console) | {"sizes": {}}
+    found = started(COMMAND, arguments, console) | {"sizes": {}}
     pin(cores()[0])
     for width, depth in ((32, 2),) if flags.quick else SIZES:
         found["sizes"][f"{width} x {depth}"] = step(Cell(width, depth, 0, {}))

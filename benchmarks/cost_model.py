@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two configs; writes nothing")
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, console) | {"configs": {}}
+    found = started(COMMAND, arguments, console) | {"configs": {}}
     cut = {"model.num_layers": 4, "model.wiring": "pre"} if flags.quick else {"optim.learning_rate": 1e-3}
     found["estimates"] = estimates(cut)
     pin(cores()[0])

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of the depths that take less than a minute")
     parser.add_argument("--minutes", type=float, default=10.0, help="until the first steps are taken")
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, console) | {"minutes": flags.minutes}
+    found = started(COMMAND, arguments, console) | {"minutes": flags.minutes}
     depths, rounds = ((1, 2), 1) if flags.quick else (DEPTHS, flags.rounds)
     found["depths"], ended = {}, set()
     for depth in depths:

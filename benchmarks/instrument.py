@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="everything once and small; writes nothing")
     parser.add_argument("--rounds", type=int, default=5)
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, console)
+    found = started(COMMAND, arguments, console)
     rounds, less = (1, 10) if flags.quick else (flags.rounds, 1)
     with tempfile.TemporaryDirectory() as folder:
         many, run, shown = prepare(Path(folder), less)

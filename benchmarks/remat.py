@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
     flags = parser.parse_args(arguments)
     plan = Plan((6,), 1, 1.0, 32) if flags.quick else Plan(rounds=flags.rounds)
     console = screen()
-    found = started(COMMAND, console)
+    found = started(COMMAND, arguments, console)
     found |= {"length": plan.length, "depths": {str(depth): at_depth(depth, plan, console) for depth in plan.depths}}
     show("remat", "Rematerialisation", found, [costs(found)], console, keep=not flags.quick)
 

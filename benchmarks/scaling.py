@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="everything once and small; writes nothing")
     parser.add_argument("--rounds", type=int, default=3)
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, console)
+    found = started(COMMAND, arguments, console)
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         long = sweep(here / "long.py", steps=20 if flags.quick else 400, sizes=[32, 33], seeds=2)

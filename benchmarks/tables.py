@@ -1,9 +1,10 @@
 """What a benchmark shows: tables for the terminal and for Markdown, spreads over rounds, a page with its provenance."""
 
 import json
+import shlex
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -60,12 +61,13 @@ def screen() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
-def started(command: str, console: Console) -> dict:
+def started(command: str, arguments: Sequence[str], console: Console) -> dict:
     """What a result says of where it comes from; a busy machine is told."""
     busy = psutil.getloadavg()[0]
     if busy > BUSY * len(cores()):
         console.print(f"The machine is busy (load {busy:.1f}): ratios mean something, speeds do not.", style="yellow")
-    return {"command": command, "provenance": provenance.collect(), "load": busy, "cores": len(cores())}
+    typed = shlex.join([*command.split(), *arguments])
+    return {"command": typed, "provenance": provenance.collect(), "load": busy, "cores": len(cores())}
 
 
 def show(name: str, title: str, found: dict, tables: list[Table], console: Console, keep: bool) -> None:

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> None:
     sizes = [tuple(map(int, size.split("x"))) for size in flags.sizes.split(",") if size] or SIZES
     if flags.quick:
         sizes, flags.rounds, flags.seconds = [(32, 2)], 1, 2.0
-    found = started(COMMAND, console)
+    found = started(COMMAND, arguments, console)
     arms = [arm for arm in ARMS if arm.there()]
     for arm in set(ARMS) - set(arms):
         console.print(

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     made = plan.make(sweep_file.read(str(ROOT / SWEEP)), {})
     cells = [fields_of(config) for config in made.cells.values()]
     sample = random.Random(0).sample(cells, 2 if flags.quick else flags.sample)
-    found = started(COMMAND, console) | {"cells": len(cells), "sample": len(sample), "seconds": {}}
+    found = started(COMMAND, arguments, console) | {"cells": len(cells), "sample": len(sample), "seconds": {}}
     with tempfile.TemporaryDirectory() as folder:
         cut = ["--config.optim.learning_rate=0.001", "--config.model.norm.kind=layernorm"] if flags.quick else []
         cut += ["--config.model.num_layers=4", "--config.model.wiring=pre"] if flags.quick else []
