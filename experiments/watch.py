@@ -118,6 +118,11 @@ async def serve(workdir: str, host: str, port: int) -> None:
     )
     if host not in LOOPBACK:
         print("whoever reaches this address can read the results", flush=True)
+    await interruption()
+
+
+async def interruption() -> None:
+    """Ends by one alone."""
     await asyncio.Event().wait()
 
 
