@@ -1,11 +1,13 @@
-"""What a config is said to cost, against what it costs: FLOPs of a step by XLA's own count, and time.
+"""What a config is said to cost, against what it costs: FLOPs of a step and memory by XLA's own count, and time.
 
     python -m benchmarks.cost_model            writes benchmarks/results/cost_model.{json,md}
     python -m benchmarks.cost_model --quick    two configs; writes nothing
 
 The closed form (flax_tx.cost) counts the matrix products of a step, without JAX; XLA counts every operation of the step
-that it has compiled, layers unrolled. Seconds are predicted from the first config's: FLOPs over its rate. The time that
-a launch says remains is noted while it runs, from the first timed chunk on, and compared with what it then took.
+that it has compiled, layers unrolled. Seconds are predicted from the first config's: FLOPs over its rate. Memory
+(flax_tx.memory) is that of the chunk of steps without the data set, with layers unrolled, in a loop, and in a loop that
+computes blocks again. The time that a launch says remains is noted while it runs, from the first timed chunk on, and
+compared with what it then took.
 """
 
 import argparse
@@ -41,6 +43,11 @@ CONFIGS: dict[str, dict] = {
     "swiglu, one head of keys and values": {"model.activation": "swiglu", "model.num_kv_heads": 1},
     "sequences of 256": {"data.seq_len": 256, "train.batch_size": 4},
 }
+LAYERS = {  # how layers are compiled
+    "unrolled": BASE,
+    "a loop": {"model.unroll": 1},
+    "rematerialised": {"model.unroll": 1, "model.remat": "block"},
+}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -48,7 +55,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two configs; writes nothing")
     flags, console = parser.parse_args(arguments), screen()
-    found = started(COMMAND, arguments, console) | {"configs": {}}
+    found = started(COMMAND, arguments, console) | {"configs": {}, "memory": {}}
     cut = {"model.num_layers": 4, "model.wiring": "pre"} if flags.quick else {"optim.learning_rate": 1e-3}
     found["estimates"] = estimates(cut)
     pin(cores()[0])
@@ -57,7 +64,8 @@ def main(arguments: Sequence[str]) -> None:
         console.print(
             f"{name}: " + "{predicted:.3g} FLOP, XLA {xla:.3g}, {seconds:.4f} s".format(**found["configs"][name])
         )
-    tables = [table(found["configs"]), said(found["estimates"], found["cores"])]
+        found["memory"][name] = {how: memory_of(fields | more) for how, more in LAYERS.items()}
+    tables = [table(found["configs"]), memories(found["memory"]), said(found["estimates"], found["cores"])]
     show("cost_model", "The cost model", found, tables, console, keep=not flags.quick)
 
 
@@ -120,6 +128,41 @@ def of_config(fields: dict) -> dict[str, float]:
         "bytes": counted.get("bytes accessed", float("nan")),
         "seconds": statistics.median(taken(run) for _ in range(5)) / steps,
     }
+
+
+def memory_of(fields: dict) -> tuple[int, int]:
+    """Bytes that training is said to take, and that XLA asks for, without the data set."""
+    import functools
+
+    import jax
+    import numpy as np
+
+    from flax_tx import data, train
+    from flax_tx.compilation import COMPILE, known
+    from flax_tx.config import structure
+    from flax_tx.memory import training_bytes
+    from flax_tx.values import values
+
+    config, _ = resolve(fields)
+    about, arrays, numbers = data.describe(config.data), data.load(config.data), values(config)
+    program = train.Program(structure(config), about.task, about.vocab_size, about.vocab_size)
+    state = jax.eval_shape(functools.partial(train.init, program), numbers)
+    chunk = jax.jit(functools.partial(train.chunk, program), donate_argnums=2, compiler_options=known(COMPILE))
+    asked = chunk.lower(numbers, arrays, state, np.int32(1)).compile().memory_analysis()
+    whole = asked.temp_size_in_bytes + asked.argument_size_in_bytes
+    whole -= sum(array.nbytes for array in arrays.values())
+    return training_bytes(config, about.vocab_size, about.vocab_size, about.task), whole
+
+
+def memories(found: dict[str, dict[str, tuple[int, int]]]) -> Table:
+    """MB that are predicted, over those that XLA asks for."""
+    rows = []
+    for name, one in found.items():
+        cells = [(f"{said / 1e6:,.0f}", f"{asked / 1e6:,.0f}", f"{said / asked:.2f}") for said, asked in one.values()]
+        rows.append((name, *(text for cell in cells for text in cell)))
+    header = [text for how in LAYERS for text in (f"{how}: predicted, MB", "XLA", "ratio")]
+    spread = Spread(said / asked for one in found.values() for said, asked in one.values())
+    return Table(f"Memory of training; predicted {spread.show('.2f')} of what XLA asks for", ("", *header), rows)
 
 
 def taken(call: Callable[[], None]) -> float:

@@ -31,8 +31,8 @@ from experiments.labels import count, say, short_names
 from experiments.plan import Plan
 from experiments.screen import Screen, shown
 from experiments.table import print_table
-from flax_tx.cost import state_bytes
 from flax_tx.errors import UserError
+from flax_tx.memory import state_bytes
 
 NOMINAL = 3e10  # FLOP/s of a lane and
 COMPILING = 8.0  # seconds per program, before this machine has shown its own

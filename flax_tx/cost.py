@@ -1,4 +1,4 @@
-"""What a config costs, in closed form and without JAX: parameters, FLOPs of a step, bytes of training state."""
+"""What a config costs, in closed form and without JAX: parameters and FLOPs of a step."""
 
 import math
 
@@ -17,7 +17,6 @@ EXTRA_NORMS = {  # stream -> norms beside the slots: (per step, per block, at th
     "combined": (0, 1, 0),
     "hyper-dynamic": (1, 0, 0),
 }
-BETWEEN = 2.0  # norms, residuals and copies, over what kernels keep: XLA on CPU keeps 0.8 to 1.7 times that in all
 
 
 def params(model: Model, vocab_size: int, outputs: int, seq_len: int, task: str = "lm") -> int:
@@ -74,35 +73,6 @@ def params_held(config: Config, vocab_size: int, outputs: int, task: str = "lm")
     found += [(math.prod(shape), parts(ARRAYS[path], shape, mesh)) for path, shape in ends.items()]
     whole = params(model, vocab_size, outputs, config.data.seq_len, task)
     return whole - sum(size - size // count for size, count in found)
-
-
-def state_bytes(num_params: int, optimizer: str) -> int:
-    """Bytes of parameters and moments, all float32: Adam keeps two moments, SGD one."""
-    return 4 * num_params * (2 if optimizer == "sgd" else 3)
-
-
-def training_bytes(config: Config, vocab_size: int, outputs: int, task: str = "lm") -> int:
-    """Bytes that the training of one cell takes, at most about: state, gradient, update, what the backward pass reads.
-
-    That is the input and the output of every kernel, in the compute dtype, in float32 the logits and weights of
-    attention, 2 L per head and token, and those of the classes; and BETWEEN times that, for all that lies between them.
-    """
-    model, length, size = config.model, config.data.seq_len, 2 if config.model.dtype == "bfloat16" else 4
-    num_params = params(model, vocab_size, outputs, length, task)
-    tokens = config.train.batch_size * length
-    predictions = config.train.batch_size if task == "classify" else tokens
-    stacks = [(model, True), (encoder(model), False)] if task == "translate" else [(model, False)]
-    per_token = sum(
-        block.num_layers
-        * (
-            size * sum(i + o for name in sublayers(block, cross) for i, o in shapes(block, name))
-            + 8 * length * block.num_heads * (1 + cross)
-        )
-        for stack, cross in stacks
-        for block in blocks(stack)
-    )
-    states = state_bytes(num_params, config.optim.name) + 8 * num_params
-    return states + int(BETWEEN * (tokens * per_token + 8 * predictions * outputs))
 
 
 def shapes(block: Model, name: str) -> list[tuple[int, int]]:

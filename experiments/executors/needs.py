@@ -1,12 +1,12 @@
 """What a lane needs of its machine, known before it starts."""
 
 from experiments import records
-from flax_tx import cost, data
+from flax_tx import data
 from flax_tx.config import freeze
+from flax_tx.memory import training_bytes
 
-PROCESS = (
-    1 << 30
-)  # bytes of a lane beside its model: the interpreter, JAX, and XLA while it compiles (780 MB were seen)
+# Bytes of a lane beside its model: the interpreter, JAX, and XLA while it compiles (780 MB were seen).
+PROCESS = 1 << 30
 
 
 def memory(workdir: str, cell: str) -> int:
@@ -14,4 +14,4 @@ def memory(workdir: str, cell: str) -> int:
     config = freeze(records.read_config(workdir, cell))
     about = data.describe(config.data)
     outputs = about.num_classes or about.vocab_size
-    return PROCESS + cost.training_bytes(config, about.vocab_size, outputs, about.task)
+    return PROCESS + training_bytes(config, about.vocab_size, outputs, about.task)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from flax_tx import axes, cost, probes, sharding, train
+from flax_tx import axes, cost, memory, probes, sharding, train
 from flax_tx.data import batches
 from tests.flax_tx import tiny
 
@@ -104,7 +104,7 @@ def test_each_device_holds_what_the_closed_form_says():
         many = cell(*(changes | ALL_AXES).items())
         params = cost.params_held(many.config, 12, 12, many.program.task)
         assert bytes_of(many.state.params)[0] == 4 * params
-        assert bytes_of(many.state)[0] == pytest.approx(cost.state_bytes(params, "adamw"), abs=64)
+        assert bytes_of(many.state)[0] == pytest.approx(memory.state_bytes(params, "adamw"), abs=64)
 
 
 @slow

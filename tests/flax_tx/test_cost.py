@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from flax_tx import cost, train
+from flax_tx import cost, memory, train
 from flax_tx.config import resolve
 from flax_tx.layout import LAYOUTS
 from flax_tx.norms import NORMS, QK_NORMS
@@ -76,7 +76,7 @@ def test_the_state_takes_the_bytes_it_is_said_to_take(name):
     program, _ = tiny.cell({"optim.name": name})
     state = tiny.shapes(program)
     leaves = jax.tree.leaves((state.params, state.moments))
-    said = cost.state_bytes(sizes(state.params), name)
+    said = memory.state_bytes(sizes(state.params), name)
     assert sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) - said in (0, 4)  # Adam also counts its steps
 
 
