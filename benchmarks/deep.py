@@ -4,11 +4,13 @@
     python -m benchmarks.deep --quick    two shallow depths once; writes nothing
 
 Every figure is of a fresh process on one core without any compilation cache; the plain loop has all cores. A process
-that has not taken its first steps within ten minutes (--minutes) is ended, which the table says, and not tried deeper.
+that has not taken its first steps within ten minutes (--minutes), or that the system ends for want of memory, is not
+tried deeper, and the table says which.
 """
 
 import argparse
 import json
+import signal
 import statistics
 import threading
 from collections.abc import Sequence
@@ -60,16 +62,16 @@ def main(arguments: Sequence[str]) -> None:
     flags, console = parser.parse_args(arguments), screen()
     found = started(COMMAND, arguments, console) | {"minutes": flags.minutes}
     depths, rounds = ((1, 2), 1) if flags.quick else (DEPTHS, flags.rounds)
-    found["depths"], ended = {}, set()
+    found["depths"], ended = {}, {}
     for depth in depths:
         found["depths"][str(depth)] = rows = {arm.name: [] for arm in ARMS}
         for turn in range(rounds):
             for arm in ARMS:
                 if turn == 0:
-                    rows[arm.name].append({} if arm in ended else at_depth(arm, depth, flags.minutes))
+                    rows[arm.name].append(ended.get(arm) or at_depth(arm, depth, flags.minutes))
                 elif affordable(rows[arm.name][0]):
                     rows[arm.name].append(at_depth(arm, depth, flags.minutes))
-        ended |= {arm for arm in ARMS if not rows[arm.name][0]}
+        ended |= {arm: rows[arm.name][0] for arm in ARMS if "ended" in rows[arm.name][0]}
         shown = ", ".join(f"{name} {said(one)}" for name, one in rows.items())
         console.print(f"depth {depth}: {shown}", soft_wrap=True)
         if not flags.quick:
@@ -79,21 +81,21 @@ def main(arguments: Sequence[str]) -> None:
 
 def affordable(first: dict) -> bool:
     """Whether there is time to measure it again."""
-    return bool(first) and first["compile_seconds"] < 60
+    return first.get("compile_seconds", 60) < 60
 
 
 def at_depth(arm: Arm, depth: int, minutes: float) -> dict:
-    """Seconds to compile and of a step, and the largest resident memory in MB; nothing where it took too long."""
-    worker = arm.start(depth)
-    limit = threading.Timer(60 * minutes, worker.process.kill)
+    """Seconds to compile and of a step, and the largest resident memory in MB; or why it was "ended" before."""
+    worker, late = arm.start(depth), threading.Event()
+    limit = threading.Timer(60 * minutes, lambda: (late.set(), worker.process.kill()))
     limit.start()
     try:
         ready([worker])
         limit.cancel()
         answer = measure([worker], 3.0, **({} if arm.fields is None else {"steps": 5}))[0]
     except RuntimeError:
-        if worker.process.returncode == -9:
-            return {}
+        if worker.process.returncode == -signal.SIGKILL:
+            return {"ended": f"> {minutes:.0f} min" if late.is_set() else "no memory"}
         raise
     finally:
         limit.cancel()
@@ -109,8 +111,8 @@ def at_depth(arm: Arm, depth: int, minutes: float) -> dict:
 
 def said(rounds: list[dict]) -> str:
     """One arm at one depth, in a few words."""
-    if not rounds[0]:
-        return "not in time"
+    if "ended" in rounds[0]:
+        return rounds[0]["ended"]
     return "{compile_seconds:.1f} s, {step_seconds:.3f} s a step, {peak_mb:.0f} MB".format(**rounds[0])
 
 
@@ -127,7 +129,7 @@ def tables(found: dict) -> list[Table]:
             f"{title[0].upper()}{title[1:]} (width {WIDTH})",
             ("layers", *names),
             [
-                (depth, *(column(rows[name], field, form, factor, found["minutes"]) for name in names))
+                (depth, *(column(rows[name], field, form, factor) for name in names))
                 for depth, rows in found["depths"].items()
             ],
         )
@@ -135,10 +137,10 @@ def tables(found: dict) -> list[Table]:
     ]
 
 
-def column(rounds: list[dict], field: str, form: str, factor: float, minutes: float) -> str:
-    """The median of a figure, or that there is none."""
-    if not rounds[0]:
-        return f"> {minutes:.0f} min"
+def column(rounds: list[dict], field: str, form: str, factor: float) -> str:
+    """The median of a figure, or why there is none."""
+    if "ended" in rounds[0]:
+        return rounds[0]["ended"]
     return format(factor * statistics.median(one[field] for one in rounds), form)
 
 
@@ -158,7 +160,7 @@ def targets(found: dict) -> Table:
             ("seconds of a step per layer from 24 to 1000, scan: largest difference", f"{off:.0%}", f"{SLOPE:.0%}")
         )
     for name in (arm.name for arm in ARMS if arm.name.startswith("scan")):
-        if found["depths"].get("1000", {}).get(name):
+        if "1000" in found["depths"]:
             most = max(one["peak_mb"] for one in found["depths"]["1000"][name])
             rows.append((f"memory of 1000 layers, {name}", f"{most:,.0f} MB", f"at most {MEMORY:,} MB"))
     return Table("Targets", ("", "measured", "target"), rows)
