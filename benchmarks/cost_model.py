@@ -156,13 +156,13 @@ def memory_of(fields: dict) -> tuple[int, int]:
 
 def memories(found: dict[str, dict[str, tuple[int, int]]]) -> Table:
     """MB that are predicted, over those that XLA asks for."""
-    rows = []
-    for name, one in found.items():
-        cells = [(f"{said / 1e6:,.0f}", f"{asked / 1e6:,.0f}", f"{said / asked:.2f}") for said, asked in one.values()]
-        rows.append((name, *(text for cell in cells for text in cell)))
-    header = [text for how in LAYERS for text in (f"{how}: predicted, MB", "XLA", "ratio")]
+    rows = [
+        (name, *(f"{said / 1e6:,.0f} / {asked / 1e6:,.0f} = {said / asked:.2f}" for said, asked in one.values()))
+        for name, one in found.items()
+    ]
     spread = Spread(said / asked for one in found.values() for said, asked in one.values())
-    return Table(f"Memory of training; predicted {spread.show('.2f')} of what XLA asks for", ("", *header), rows)
+    title = f"Memory of training, MB: predicted / asked for by XLA, {spread.show('.2f')}"
+    return Table(title, ("", *LAYERS), rows)
 
 
 def taken(call: Callable[[], None]) -> float:
