@@ -61,10 +61,9 @@ def kept_numbers(run: Model, stream: int, cross: bool, length: int) -> int:
 def all_numbers(run: Model, stream: int, cross: bool, length: int) -> int:
     """Numbers per token of all that a block reads or makes: the ends of its kernels, the attention weights, and twice
     the stream at each step."""
-    ends = sum(map(sum, (shape for name in sublayers(run, cross) for shape in shapes(run, name))))
-    return (
-        ends + attentions(run, cross) * run.num_heads * length + 2 * len(steps(run.layout, run.num_ffn, cross)) * stream
-    )
+    ends = sum(sum(shape) for name in sublayers(run, cross) for shape in shapes(run, name))
+    weights = attentions(run, cross) * run.num_heads * length
+    return ends + weights + 2 * len(steps(run.layout, run.num_ffn, cross)) * stream
 
 
 def attentions(run: Model, cross: bool) -> int:
