@@ -3,7 +3,7 @@
 import datetime
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,17 +17,29 @@ STAMP = "%Y%m%dT%H%M%S.%fZ"
 class Watch:
     """What a launch has run so far: the cells that ended, on which lanes, and what interrupted it."""
 
-    def __init__(self):
+    def __init__(self, workdir: str | os.PathLike, programs: Mapping[str, list[str]]):
+        self.workdir, self.programs = workdir, programs
         self.cells: set[str] = set()
         self.lanes: set[int] = set()
+        self.taken: dict[int, set[str]] = {}  # lane -> what its program lacked when it took it, and the lease on it
         self.signal = 0  # that interrupted it
 
     def note(self, event: dict) -> None:
         """Takes an event of an executor into account."""
-        if event["lane"] is not None:
-            self.lanes.add(event["lane"])
-        if event["event"] == "cell":
+        kind, lane = event["event"], event["lane"]
+        if lane is not None:
+            self.lanes.add(lane)
+        if kind == "cell":
             self.cells.add(event["cell"])
+        elif kind == "program":
+            cells = self.programs[event["program"]]
+            self.taken[lane] = set(cells) - records.finished(self.workdir, cells)
+        elif kind == "retry":
+            self.taken.pop(lane, None)
+
+    def ended(self) -> set[str]:
+        """The cells that this launch ran, also one whose result was written as an interruption came."""
+        return self.cells | records.finished(self.workdir, set().union(*self.taken.values()))
 
 
 @contextmanager
@@ -36,7 +48,8 @@ def timed(workdir: str | os.PathLike, command: str, plan: Plan, leases: Leases) 
 
     {"command", "size", "started", "ended": UTC, "seconds", "cells_run", "lanes", "interrupted", "git"}
     """
-    watch, started, clock = Watch(), datetime.datetime.now(datetime.UTC), time.monotonic()
+    started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+    watch = Watch(workdir, plan.programs)
     try:
         yield watch
     finally:
@@ -47,7 +60,7 @@ def timed(workdir: str | os.PathLike, command: str, plan: Plan, leases: Leases) 
                 "started": started.isoformat(timespec="seconds"),
                 "ended": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
                 "seconds": round(time.monotonic() - clock, 1),
-                "cells_run": len(watch.cells),
+                "cells_run": len(watch.ended()),
                 "lanes": len(watch.lanes),
                 "interrupted": bool(watch.signal),
                 "git": provenance.git(),
