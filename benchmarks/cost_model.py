@@ -132,26 +132,13 @@ def of_config(fields: dict) -> dict[str, float]:
 
 def memory_of(fields: dict) -> tuple[int, int]:
     """Bytes that training is said to take, and that XLA asks for, without the data set."""
-    import functools
-
-    import jax
-    import numpy as np
-
-    from flax_tx import data, train
-    from flax_tx.compilation import COMPILE, known
-    from flax_tx.config import structure
+    from flax_tx import data
     from flax_tx.memory import training_bytes
-    from flax_tx.values import values
+    from tests.flax_tx.asked import asked
 
     config, _ = resolve(fields)
-    about, arrays, numbers = data.describe(config.data), data.load(config.data), values(config)
-    program = train.Program(structure(config), about.task, about.vocab_size, about.vocab_size)
-    state = jax.eval_shape(functools.partial(train.init, program), numbers)
-    chunk = jax.jit(functools.partial(train.chunk, program), donate_argnums=2, compiler_options=known(COMPILE))
-    asked = chunk.lower(numbers, arrays, state, np.int32(1)).compile().memory_analysis()
-    whole = asked.temp_size_in_bytes + asked.argument_size_in_bytes
-    whole -= sum(array.nbytes for array in arrays.values())
-    return training_bytes(config, about.vocab_size, about.vocab_size, about.task), whole
+    about = data.describe(config.data)
+    return training_bytes(config, about.vocab_size, about.vocab_size, about.task), asked(config, about)
 
 
 def memories(found: dict[str, dict[str, tuple[int, int]]]) -> Table:

@@ -1,6 +1,6 @@
 """What rematerialisation saves of memory and costs in time, by depth and policy (model.remat).
 
-    python -m benchmarks.remat            some five minutes a round; writes benchmarks/results/remat.{json,md}
+    python -m benchmarks.remat            some four minutes a round; writes benchmarks/results/remat.{json,md}
     python -m benchmarks.remat --quick    the smallest depth, one short round; writes nothing
 
 Every cell is measured in processes of its own, on one core, with nothing else running.

@@ -1,20 +1,16 @@
 """What training is said to take of memory is what XLA asks for, or somewhat more."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from flax_tx import data, train
-from flax_tx.compilation import COMPILE, known
-from flax_tx.config import resolve, structure
+from flax_tx import data
+from flax_tx.config import resolve
 from flax_tx.memory import CARRIED, training_bytes
 from flax_tx.streams import stream_of
-from flax_tx.values import values
 from flax_tx.wiring import WIRINGS
 from tests.flax_tx import tiny
+from tests.flax_tx.asked import asked
 
 BASE = {"data.name": "markov1", "data.vocab_size": 64, "model.width": 32, "model.num_heads": 4, "data.seq_len": 64}
 LOOP = {"model.num_layers": 16, "model.unroll": 1}
@@ -33,16 +29,6 @@ CASES = {
     "streams": LOOP | {"model.wiring": "hyper-connections"},
     "history": LOOP | {"model.wiring": "attention-residuals"},
 }
-
-
-def asked(config, about):
-    """Bytes that XLA allocates for a chunk of training, without the data set."""
-    program = train.Program(structure(config), about.task, about.vocab_size, about.vocab_size)
-    arrays, numbers = data.load(config.data), values(config)
-    shapes = (numbers, arrays, jax.eval_shape(functools.partial(train.init, program), numbers))
-    chunk = jax.jit(functools.partial(train.chunk, program), donate_argnums=2, compiler_options=known(COMPILE))
-    found = chunk.lower(*shapes, np.int32(1)).compile().memory_analysis()
-    return found.temp_size_in_bytes + found.argument_size_in_bytes - sum(map(np.size, arrays.values()))
 
 
 @pytest.mark.parametrize("name", CASES)
