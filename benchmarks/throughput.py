@@ -67,13 +67,14 @@ def main(arguments: Sequence[str]) -> None:
     """Measures, prints, and writes unless it was quick."""
     parser = argparse.ArgumentParser(f"python -m {__spec__.name}", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one size, one short round; writes nothing")
-    parser.add_argument("--sizes", default="", help="WIDTHxDEPTH, several with commas; default: twelve")
+    parser.add_argument(
+        "--sizes", type=sizes_of, default=SIZES, help="WIDTHxDEPTH, several with commas; default: twelve"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="the window of an arm in a round")
     flags, console = parser.parse_args(arguments), screen()
-    sizes = [tuple(map(int, size.split("x"))) for size in flags.sizes.split(",") if size] or SIZES
     if flags.quick:
-        sizes, flags.rounds, flags.seconds = [(32, 2)], 1, 2.0
+        flags.sizes, flags.rounds, flags.seconds = [(32, 2)], 1, 2.0
     found = started(COMMAND, arguments, console)
     arms = [arm for arm in ARMS if arm.there()]
     for arm in set(ARMS) - set(arms):
@@ -82,11 +83,22 @@ def main(arguments: Sequence[str]) -> None:
         )
     found["peers"] = {name: importlib.metadata.version(name) for arm in arms for name in arm.packages}
     found["sizes"] = []
-    for size in sizes:
+    for size in flags.sizes:
         found["sizes"].append(at_size(size, arms, flags.rounds, flags.seconds, console))
         if not flags.quick:
             write("throughput", "Throughput", found, [speeds(found), targets(found)])
     show("throughput", "Throughput", found, [speeds(found), targets(found)], console, keep=not flags.quick)
+
+
+def sizes_of(text: str) -> list[tuple[int, int]]:
+    """64x6,256x6 as pairs of width and depth. Raises: ArgumentTypeError, one line, for what no model has."""
+    try:
+        sizes = [tuple(map(int, size.split("x"))) for size in text.split(",")]
+        for width, depth in sizes:
+            sized(width, depth)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected WIDTHxDEPTH, such as 64x6,256x6 ({error})") from None
+    return sizes
 
 
 def at_size(size: tuple[int, int], arms: list[Arm], rounds: int, seconds: float, console: Console) -> dict:
